@@ -1,0 +1,150 @@
+"""Fetch the files of a data set into a cache, and trust none that has not the official hash."""
+
+import errno
+import os
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+from tqdm.auto import tqdm
+
+from .catalog import CATALOG, DataFile, DataSet
+from .errors import DataError, Offline
+
+PATIENCE = 4.5  # seconds until "no network" is certain; with the hashing it stays under five
+
+
+def cache_dir() -> Path:
+    """Folder of the data cache: `$SSLBOOK_DATA`, or the platform's cache folder."""
+    chosen = os.environ.get("SSLBOOK_DATA")
+    return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("sslbook"))
+
+
+def entry(name: str) -> DataSet:
+    """Return the catalog entry called `name`.
+
+    Raises
+    ------
+    DataError : there is none; the message lists those there are.
+    """
+    if name not in CATALOG:
+        raise DataError(f"There is no data set {name!r} in the catalog; choose one of {', '.join(CATALOG)}.")
+    return CATALOG[name]
+
+
+def local_path(file: DataFile) -> Path:
+    """Where the cache keeps `file`, whether or not it is there yet."""
+    return cache_dir() / file.folder / file.name
+
+
+def fetch(name: str) -> list[Path]:
+    """Return the files of a data set, downloading those the cache lacks.
+
+    A file placed in the cache by hand is used when its hash is right. Files that are already complete are
+    not fetched again, so running it anew goes on where a broken run ended.
+
+    Raises
+    ------
+    Offline : a file is missing and no host of it answers (decided within five seconds), or
+        `$SSLBOOK_OFFLINE` is set.
+    DataError : a file has the wrong size or hash, or the cache cannot be written.
+    """
+    return [_fetch_file(file) for file in entry(name).files]
+
+
+def _fetch_file(file: DataFile) -> Path:
+    path = local_path(file)
+    if path.exists():
+        _verify(file, path)
+        return path
+    if os.environ.get("SSLBOOK_OFFLINE"):
+        raise Offline(f"{file.name} is not in {path.parent} and SSLBOOK_OFFLINE forbids to download it.")
+    problems = []
+    for url in _answering(file.urls, PATIENCE):
+        try:
+            _download(file, url, path)
+            return path
+        except DataError as error:
+            problems.append(str(error))
+    raise DataError(" ".join(problems) + " Run again; if it stays, place the official file there by hand.")
+
+
+def _verify(file: DataFile, path: Path) -> None:
+    size, digest = path.stat().st_size, pooch.file_hash(str(path), alg="sha256")
+    if digest != file.sha256:
+        raise DataError(
+            f"{path} is not the official file: expected {file.size:,} bytes with sha256 {file.sha256}, found "
+            f"{size:,} bytes with sha256 {digest}; delete it and run again to download it anew."
+        )
+
+
+def _answering(urls: Sequence[str], seconds: float) -> list[str]:
+    """Ask all `urls` at once and return them, the first that answers in front, without those that failed before it.
+
+    Each is asked in a daemon thread, because a name look-up cannot be given a time limit.
+
+    Raises
+    ------
+    Offline : none gave an answer of status 200 within `seconds`.
+    """
+    answers: queue.Queue[tuple[str, str | None]] = queue.Queue()
+
+    def ask(url: str) -> None:
+        try:
+            with requests.get(url, stream=True, timeout=seconds) as response:
+                answers.put((url, None if response.ok else f"answered with status {response.status_code}"))
+        except requests.RequestException as error:
+            answers.put((url, f"could not be reached ({type(error).__name__})"))
+
+    for url in urls:
+        threading.Thread(target=ask, args=(url,), daemon=True).start()
+    deadline, failures = time.monotonic() + seconds, {}
+    while len(failures) < len(urls):
+        try:
+            url, failure = answers.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            break
+        if failure is None:
+            return [url, *(other for other in urls if other != url and other not in failures)]
+        failures[url] = failure
+    silent = [(url, f"did not answer within {seconds:g} s") for url in urls if url not in failures]
+    reasons = dict.fromkeys(f"{urlsplit(url).hostname} {why}" for url, why in [*failures.items(), *silent])
+    raise Offline("; ".join(reasons))
+
+
+def _download(file: DataFile, url: str, path: Path) -> None:
+    """Download `url` beside `path`, verify it, and only then give it its name."""
+
+    def stream(url: str, target: str, _pooch: object) -> None:
+        with tqdm(desc=file.name, unit="B", unit_scale=True) as bar:
+            try:
+                pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=30)(url, target, None)
+            except requests.RequestException as error:
+                failure = type(error).__name__
+            else:
+                failure = "the host sent other bytes"
+        size = os.path.getsize(target)
+        if size != file.size:
+            raise DataError(
+                f"Download of {file.name} from {host} is not whole: expected {file.size:,} bytes, found {size:,} "
+                f"({failure})."
+            )
+
+    host = urlsplit(url).hostname
+    try:
+        pooch.retrieve(url, f"sha256:{file.sha256}", fname=path.name, path=path.parent, downloader=stream)
+    except DataError:
+        raise
+    except ValueError as error:
+        raise DataError(f"Download of {file.name} from {host} is not the official file: {error}.") from error
+    except OSError as error:
+        why = "the disk is full" if error.errno == errno.ENOSPC else f"it cannot be written ({error.strerror})"
+        raise DataError(
+            f"Cannot keep {file.name} ({file.size:,} bytes) in {path.parent}: {why}; free space there, or set "
+            "SSLBOOK_DATA to a folder you may write to."
+        ) from error
