@@ -29,15 +29,15 @@ def load(name: str, source: str = "auto") -> Images:
     Parameters
     ----------
     name : key of `CATALOG`.
-    source : "real" reads the cache and downloads what it lacks; "simulated" draws the stand-in; "auto" is "real"
-        where that is possible, and draws the stand-in, saying so loudly, where the data are not in the cache and
-        their hosts cannot be reached (decided within five seconds).
+    source : "real" reads the cache and downloads what it lacks; "simulated" draws the stand-in; "auto" is
+        "real" where that is possible, and draws the stand-in, saying so loudly, where the data are not in the
+        cache and their hosts cannot be reached (decided within five seconds).
 
     Raises
     ------
     Offline : `source="real"`, not in the cache, and no host answers.
-    DataError : unknown name or source; a file with a wrong hash (never replaced by the stand-in); a cache that
-        cannot be written.
+    DataError : unknown name or source; a file with a wrong hash (never replaced by the stand-in); a cache
+        that cannot be written.
     """
     if source not in ("auto", "real", "simulated"):
         raise DataError(f"source is {source!r}; choose 'auto', 'real' or 'simulated'.")
@@ -49,8 +49,9 @@ def load(name: str, source: str = "auto") -> Images:
     except Offline as error:
         if source == "real":
             raise Offline(
-                f"The real data of {name} cannot be had: {error} Connect and run `python data_scripts/fetch.py {name}`, "
-                f"or place {', '.join(file.name for file in found.files)} in {cache_dir() / 'raw'} by hand."
+                f"The real data of {name} cannot be had: {error} Connect and run `python "
+                f"data_scripts/fetch.py {name}`, or place {', '.join(file.name for file in found.files)} in "
+                f"{cache_dir() / 'raw'} by hand."
             ) from error
         _say_simulated(name, error)
         return found.simulator()
@@ -61,5 +62,6 @@ def _say_simulated(name: str, reason: Offline) -> None:
     print(
         f"{line}\nSIMULATED DATA. The real {name} is not in the cache and cannot be downloaded:\n  {reason}\n"
         "You get a stand-in drawn by a generator: good for learning the steps, worthless as evidence.\n"
-        f"For the real data, connect, run `python data_scripts/fetch.py {name}` and run this cell again.\n{line}"
+        f"For the real data, connect, run `python data_scripts/fetch.py {name}` and run this cell "
+        f"again.\n{line}"
     )

@@ -59,7 +59,9 @@ class DataSet:
 
 def read_medmnist(entry: DataSet, paths: list[Path]) -> Images:
     """Read one MedMNIST file with its official splits."""
-    return Images.from_npz(paths[0], classes=entry.classes, positive=entry.positive, card=entry.card)
+    return Images.from_npz(
+        paths[0], classes=entry.classes, positive=entry.classes[entry.positive], card=entry.card
+    )
 
 
 def _medmnist_file(name: str, size: int, sha256: str) -> DataFile:
@@ -88,15 +90,16 @@ CATALOG: dict[str, DataSet] = {
             licence="CC BY 4.0",
             citation=f"{_MEDMNIST}; source images: Kermany et al. (2018), Cell 172(5):1122-1131, "
             "doi:10.1016/j.cell.2018.02.010",
-            provenance="Frontal chest films of children aged 1 to 5 from one hospital (Guangzhou Women and Children's "
-            "Medical Center), centre-cropped and reduced to 28x28 by MedMNIST; Zenodo record 10519652.",
+            provenance="Frontal chest films of children aged 1 to 5 from one hospital (Guangzhou Women and "
+            "Children's Medical Center), centre-cropped and reduced to 28x28 by MedMNIST; Zenodo record "
+            "10519652.",
             known_problems=(
-                "The validation split is a random cut of the training folder of the source, the test split is its "
-                "separate test folder: validation is much easier than test.",
-                "37 % of the test films are normal against 26 % of the training films: a threshold tuned on training "
-                "films calls too many test films pneumonia.",
-                "There are no patient numbers, and the source holds several films of some children: films of one "
-                "child can be in training and validation.",
+                "The validation split is a random cut of the training folder of the source, the test split "
+                "is its separate test folder: validation is much easier than test.",
+                "37 % of the test films are normal against 26 % of the training films: a threshold tuned on "
+                "training films calls too many test films pneumonia.",
+                "There are no patient numbers, and the source holds several films of some children: films of "
+                "one child can be in training and validation.",
                 "Children of one hospital only: says nothing about adults, other hospitals or other devices.",
             ),
             classes=("normal", "pneumonia"),
@@ -117,13 +120,13 @@ CATALOG: dict[str, DataSet] = {
             licence="CC BY 4.0",
             citation=f"{_MEDMNIST}; source images: Al-Dhabyani et al. (2020), Data in Brief 28:104863, "
             "doi:10.1016/j.dib.2019.104863",
-            provenance="The BUSI collection of breast ultrasound images (Baheya Hospital, Cairo), cut 7:1:2 at random "
-            "and reduced to 28x28 by MedMNIST; Zenodo record 10519652.",
+            provenance="The BUSI collection of breast ultrasound images (Baheya Hospital, Cairo), cut 7:1:2 "
+            "at random and reduced to 28x28 by MedMNIST; Zenodo record 10519652.",
             known_problems=(
                 "Label 0 is malignant, the finding; label 1 merges normal and benign.",
                 "546 training images, 156 test images: differences of a few points of AUC are noise.",
-                "The source holds near-duplicates and several images of some women, there are no patient numbers, and "
-                "the cut was by image: the same lesion can be in training and test.",
+                "The source holds near-duplicates and several images of some women, there are no patient "
+                "numbers, and the cut was by image: the same lesion can be in training and test.",
                 "28x28 pixels blur the border of a lesion, which is what a radiologist looks at.",
             ),
             classes=("malignant", "normal or benign"),

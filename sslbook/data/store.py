@@ -84,7 +84,7 @@ def _verify(file: DataFile, path: Path) -> None:
 
 
 def _answering(urls: Sequence[str], seconds: float) -> list[str]:
-    """Ask all `urls` at once and return them, the first that answers in front, without those that failed before it.
+    """Ask all `urls` at once; return them, the first that answers in front, without those that had failed.
 
     Each is asked in a daemon thread, because a name look-up cannot be given a time limit.
 
@@ -131,8 +131,8 @@ def _download(file: DataFile, url: str, path: Path) -> None:
         size = os.path.getsize(target)
         if size != file.size:
             raise DataError(
-                f"Download of {file.name} from {host} is not whole: expected {file.size:,} bytes, found {size:,} "
-                f"({failure})."
+                f"Download of {file.name} from {host} is not whole: expected {file.size:,} bytes, found "
+                f"{size:,} ({failure})."
             )
 
     host = urlsplit(url).hostname
@@ -143,8 +143,10 @@ def _download(file: DataFile, url: str, path: Path) -> None:
     except ValueError as error:
         raise DataError(f"Download of {file.name} from {host} is not the official file: {error}.") from error
     except OSError as error:
-        why = "the disk is full" if error.errno == errno.ENOSPC else f"it cannot be written ({error.strerror})"
+        why = (
+            "the disk is full" if error.errno == errno.ENOSPC else f"it cannot be written ({error.strerror})"
+        )
         raise DataError(
-            f"Cannot keep {file.name} ({file.size:,} bytes) in {path.parent}: {why}; free space there, or set "
-            "SSLBOOK_DATA to a folder you may write to."
+            f"Cannot keep {file.name} ({file.size:,} bytes) in {path.parent}: {why}; free space there, or "
+            "set SSLBOOK_DATA to a folder you may write to."
         ) from error

@@ -1,0 +1,108 @@
+"""Cut what has no official split: every class in each split, no group in two."""
+
+import numpy as np
+from sklearn.model_selection import ShuffleSplit
+
+from .errors import DataError
+
+SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def complete_splits(
+    split: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    classes: tuple[str, ...],
+    validation: float,
+    test: float,
+    seed: int,
+) -> np.ndarray:
+    """Cut the test and validation splits that `split` lacks out of its training images.
+
+    Images without a label stay in training, unless an image of the same group goes elsewhere. Without groups
+    each class is cut by itself; with groups the best balanced of 50 random cuts is taken.
+
+    Parameters
+    ----------
+    split : str array (n,), values of `SPLITS`.
+    labels : int64 array (n,), -1 where not known.
+    groups : str array (n,) or None.
+    validation, test : shares of the images, between 0 and 1.
+
+    Returns
+    -------
+    str array (n,), values of `SPLITS`
+
+    Raises
+    ------
+    DataError : a class has too few images, or images of too few groups, to be in every split.
+    """
+    split, remaining = split.copy(), 1.0
+    for name, share in (("test", test), ("validation", validation)):
+        pool = np.flatnonzero(split == "train")
+        if (split == name).any() or (labels[pool] < 0).all():
+            continue
+        if not 0 < share < remaining:
+            raise DataError(
+                f"The {name} share is {share}; the shares of test and validation must be in (0, 1)."
+            )
+        held_groups = None if groups is None else groups[pool]
+        split[pool[_held_out(name, labels[pool], held_groups, classes, share / remaining, seed)]] = name
+        remaining -= share
+    return split
+
+
+def _held_out(
+    name: str,
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    classes: tuple[str, ...],
+    share: float,
+    seed: int,
+) -> np.ndarray:
+    """Return the positions of the images that go to the split called `name`."""
+    members = [np.flatnonzero(labels == label) for label in range(len(classes))]
+    if groups is None:
+        rng = np.random.default_rng(seed)
+        chosen = [rng.permutation(m)[: max(1, round(share * len(m)))] for m in members if len(m)]
+        held = np.concatenate(chosen)
+    else:
+        held = _held_out_groups(labels, groups, members, share, seed)
+    taken = np.isin(np.arange(len(labels)), held)
+    for label, member in enumerate(members):
+        if len(member) and (taken[member].all() or not taken[member].any()):
+            units = "images" if groups is None else "groups with images"
+            count = len(member) if groups is None else len(np.unique(groups[member]))
+            raise DataError(
+                f"Class {classes[label]!r} has {count} {units} left when the {name} split is cut, too few to "
+                "be in every split; each class needs at least three: add some, or leave the class out."
+            )
+    return held
+
+
+def _held_out_groups(
+    labels: np.ndarray, groups: np.ndarray, members: list[np.ndarray], share: float, seed: int
+) -> np.ndarray:
+    """Return the positions of whole groups such that each class gives about `share` of its images."""
+    labelled_groups = np.unique(groups[labels >= 0])
+    if len(labelled_groups) < 2:
+        raise DataError(
+            f"All labelled images left are of one group, {labelled_groups[0]!r}, which cannot be in two "
+            "splits; add images of other groups."
+        )
+    best, best_gap = None, np.inf
+    for _, held in ShuffleSplit(n_splits=50, test_size=share, random_state=seed).split(labelled_groups):
+        taken = np.isin(groups, labelled_groups[held])
+        gap = max(abs(taken[member].mean() - share) for member in members if len(member))
+        if gap < best_gap:
+            best, best_gap = np.flatnonzero(taken), gap
+    return best
