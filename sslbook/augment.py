@@ -1,0 +1,150 @@
+"""Random views of pictures, drawn for a whole batch of tensors at once.
+
+An augmentation says what a representation should ignore. It is the one place where knowledge of the domain enters
+self-supervised learning, so each domain has a preset here, and a test that the preset keeps what the label depends on.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def to_tensor(images: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
+    """Turn stored pictures into network input.
+
+    Parameters
+    ----------
+    images : uint8 array, shape (n, height, width, channels)
+
+    Returns
+    -------
+    float32 tensor, shape (n, channels, height, width), values in [0, 1], channels-last in memory.
+    """
+    stacked = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    # In memory (n, height, width, channels) already is PyTorch's channels-last layout of (n, channels, height, width).
+    return stacked.permute(0, 3, 1, 2).float().div_(255).contiguous(memory_format=torch.channels_last)
+
+
+def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tensor:
+    """Draw n numbers between low and high on the generator's device."""
+    return torch.rand(n, generator=generator, device=generator.device) * (high - low) + low
+
+
+def random_affine(
+    n: int,
+    area: tuple[float, float],
+    aspect: tuple[float, float],
+    rotation: float,
+    flip: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw one affine map per picture: a crop, turned and mirrored.
+
+    Parameters
+    ----------
+    area : smallest and largest share of the picture that the crop covers.
+    aspect : smallest and largest width / height of the crop.
+    rotation : largest angle in degrees, both ways.
+    flip : probability of mirroring left and right.
+
+    Returns
+    -------
+    float tensor, shape (n, 2, 3): maps output coordinates in [-1, 1] to input coordinates, as ``affine_grid`` wants them.
+    """
+    size = uniform(n, *area, generator).sqrt()
+    ratio = torch.exp(uniform(n, math.log(aspect[0]), math.log(aspect[1]), generator)).sqrt()
+    width, height = (size * ratio).clamp(max=1), (size / ratio).clamp(max=1)
+    shift_x = (1 - width) * uniform(n, -1, 1, generator)
+    shift_y = (1 - height) * uniform(n, -1, 1, generator)
+    mirror = 1 - 2 * (uniform(n, 0, 1, generator) < flip).float()
+    angle = uniform(n, -rotation, rotation, generator) * (math.pi / 180)
+    cos, sin = angle.cos(), angle.sin()
+    rows = [width * cos * mirror, -width * sin, shift_x, height * sin * mirror, height * cos, shift_y]
+    return torch.stack(rows, dim=1).view(n, 2, 3)
+
+
+@dataclass(frozen=True)
+class Augment:
+    """A recipe for random views; every picture of a batch gets its own draw.
+
+    The geometry of a batch is one ``grid_sample``; brightness, contrast, blur and noise follow.
+
+    Attributes
+    ----------
+    area : share of the picture that a crop covers, smallest and largest.
+    aspect : width / height of the crop, smallest and largest.
+    rotation : largest angle in degrees, both ways.
+    flip : probability of mirroring left and right.
+    brightness : largest amount added or taken away (picture values lie in [0, 1]).
+    contrast : contrast is multiplied by a number between 1 - contrast and 1 + contrast.
+    blur : probability of a 3 x 3 binomial blur.
+    noise : standard deviation of the pixel noise.
+    invert : probability of exchanging black and white.
+    size : height and width of the views; None keeps the size of the pictures. Smaller views train faster, and a network
+        that averages over positions reads full-size pictures afterwards (Touvron et al. 2019).
+    """
+
+    area: tuple[float, float] = (1.0, 1.0)
+    aspect: tuple[float, float] = (1.0, 1.0)
+    rotation: float = 0.0
+    flip: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    invert: float = 0.0
+    size: int | None = None
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Return one random view of each picture.
+
+        Parameters
+        ----------
+        images : float tensor, shape (n, channels, height, width), values in [0, 1].
+        generator : source of every random number, on the device of ``images``.
+
+        Returns
+        -------
+        float tensor, shape (n, channels, height, width) or (n, channels, size, size), values in [0, 1].
+        """
+        n = len(images)
+        maps = random_affine(n, self.area, self.aspect, self.rotation, self.flip, generator)
+        height, width = (self.size, self.size) if self.size else images.shape[2:]
+        grid = F.affine_grid(maps, [n, images.shape[1], height, width], align_corners=False)
+        views = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+        if self.blur:
+            views = torch.where(self._chosen(n, self.blur, generator), _binomial_blur(views), views)
+        if self.contrast or self.brightness:
+            gain = uniform(n, 1 - self.contrast, 1 + self.contrast, generator).view(n, 1, 1, 1)
+            offset = uniform(n, -self.brightness, self.brightness, generator).view(n, 1, 1, 1)
+            mean = views.mean(dim=(1, 2, 3), keepdim=True)
+            views = (views - mean) * gain + (mean + offset)
+        if self.invert:
+            views = torch.where(self._chosen(n, self.invert, generator), 1 - views, views)
+        if self.noise:
+            views = views + self.noise * torch.randn(views.shape, generator=generator, device=views.device)
+        return views.clamp_(0, 1).contiguous(memory_format=torch.channels_last)
+
+    @staticmethod
+    def _chosen(n: int, probability: float, generator: torch.Generator) -> Tensor:
+        return (uniform(n, 0, 1, generator) < probability).view(n, 1, 1, 1)
+
+
+def _binomial_blur(images: Tensor) -> Tensor:
+    taps = torch.tensor([1.0, 2.0, 1.0], device=images.device) / 4
+    kernel = (taps[:, None] * taps[None, :]).expand(images.shape[1], 1, 3, 3)
+    return F.conv2d(F.pad(images, (1, 1, 1, 1), mode="reflect"), kernel, groups=images.shape[1])
+
+
+PRESETS = {
+    "chest_xray": Augment(area=(0.3, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.1, contrast=0.4),
+    "ultrasound": Augment(
+        area=(0.4, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.1, contrast=0.4, noise=0.03
+    ),
+    "digits": Augment(area=(0.5, 1.0), aspect=(0.8, 1.25), rotation=15, contrast=0.4),
+    "photo": Augment(area=(0.3, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.2, contrast=0.4, blur=0.3),
+}

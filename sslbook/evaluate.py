@@ -1,0 +1,329 @@
+"""Evaluate a representation: probes, fine-tuning, metrics and bootstrap intervals.
+
+Every label spent counts: probes and networks choose their settings and their threshold by cross-validation inside the
+labels they are given, never on a larger labelled set.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.special import logit, softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+from torch import nn
+
+from sslbook.augment import Augment, to_tensor
+from sslbook.encoders import encode
+
+# ---------------------------------------------------------------------------------------------------- metrics
+
+
+def roc_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Area under the ROC curve, for many weightings of the cases at once; macro one-vs-rest for several classes.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,)
+    scores : float array, shape (n, classes)
+    weights : optional array, shape (replicates, n), the multiplicity of each case in a bootstrap sample.
+
+    Returns
+    -------
+    array, shape (replicates,), or a scalar without weights. NaN where a sample lacks one of the classes.
+    """
+    w = np.ones((1, len(labels))) if weights is None else np.asarray(weights, dtype=float)
+    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
+    area = np.mean([_binary_auc(labels == c, scores[:, c], w) for c in classes], axis=0)
+    return area[0] if weights is None else area
+
+
+def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of (positive, negative) pairs in the right order; ties count half (the Mann-Whitney statistic)."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    pos = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
+    neg = np.add.reduceat(weights[:, order] * ~positive[order], starts, axis=1)
+    below = np.cumsum(neg, axis=1) - neg
+    with np.errstate(invalid="ignore"):
+        return (pos * (below + neg / 2)).sum(axis=1) / (pos.sum(axis=1) * neg.sum(axis=1))
+
+
+def balanced_accuracy(
+    labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Mean over classes of the share of its cases that are recognised; the base rate does not matter.
+
+    Parameters
+    ----------
+    labels, decisions : int arrays, shape (n,)
+    weights : optional array, shape (replicates, n)
+    """
+    w = np.ones((1, len(labels))) if weights is None else np.asarray(weights, dtype=float)
+    with np.errstate(invalid="ignore"):
+        recalls = [
+            w[:, labels == c] @ (decisions[labels == c] == c).astype(float) / w[:, labels == c].sum(axis=1)
+            for c in np.unique(labels)
+        ]
+    value = np.mean(recalls, axis=0)
+    return value[0] if weights is None else value
+
+
+def sensitivity_at_specificity(labels: np.ndarray, scores: np.ndarray, specificity: float) -> float:
+    """Largest share of positives found while at least ``specificity`` of the negatives stay below the threshold.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), 1 = the finding.
+    scores : float array, shape (n,), higher = more suspicious.
+    """
+    negatives = np.sort(scores[labels == 0])
+    allowed = math.floor((1 - specificity) * len(negatives) + 1e-9)
+    threshold = negatives[len(negatives) - allowed - 1]
+    return float(np.mean(scores[labels == 1] > threshold))
+
+
+def calibration_curve(
+    labels: np.ndarray, probability: np.ndarray, bins: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean predicted probability and observed frequency in bins of equal size."""
+    parts = np.array_split(np.argsort(probability), bins)
+    return np.array([probability[p].mean() for p in parts]), np.array([labels[p].mean() for p in parts])
+
+
+def bootstrap_weights(n: int, replicates: int, seed: int = 0, groups: np.ndarray | None = None) -> np.ndarray:
+    """How often each case is drawn in each bootstrap sample; whole groups (patients) are drawn where given.
+
+    Returns
+    -------
+    float array, shape (replicates, n)
+    """
+    units = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+    count = units.max() + 1
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=replicates)
+    return drawn[:, units].astype(float)
+
+
+# ---------------------------------------------------------------------------------- decisions from few labels
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an entrant says about the test cases.
+
+    Attributes
+    ----------
+    scores : float array, shape (n_test, classes), probabilities.
+    decisions : int array, shape (n_test,), the class decided for; the threshold comes from the training labels only.
+    """
+
+    scores: np.ndarray
+    decisions: np.ndarray
+
+
+def inner_folds(labels: np.ndarray, seed: int, folds: int = 5, few: int = 200) -> Iterator[tuple]:
+    """Cross-validation inside the drawn labels: stratified folds when labels are few, one held-out fifth when many."""
+    smallest = int(np.bincount(labels).min(initial=len(labels), where=np.bincount(labels) > 0))
+    if smallest < 2:
+        raise ValueError("cross-validation needs at least 2 labels of every class; draw more labels.")
+    if len(labels) > few:
+        splitter = StratifiedShuffleSplit(1, test_size=0.2, random_state=seed)
+    else:
+        splitter = StratifiedKFold(min(folds, smallest), shuffle=True, random_state=seed)
+    return splitter.split(np.zeros(len(labels)), labels)
+
+
+def decide(heldout_scores: np.ndarray, heldout_labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Turn scores into decisions with the threshold that held-out scores of the training labels ask for.
+
+    Two classes: a logistic curve with balanced class weights is fitted to the held-out log-odds, and its crossing of
+    one half is the threshold; a curve uses every held-out score, a best cut only the few around it. Several classes:
+    the largest score after division by the class frequencies.
+
+    Parameters
+    ----------
+    heldout_scores : float array, shape (m, classes)
+    heldout_labels : int array, shape (m,)
+    scores : float array, shape (n, classes), the cases to decide.
+
+    Returns
+    -------
+    int array, shape (n,)
+    """
+    if scores.shape[1] > 2:
+        prior = np.bincount(heldout_labels, minlength=scores.shape[1]) / len(heldout_labels)
+        return (scores / np.maximum(prior, 1e-9)).argmax(axis=1)
+    platt = LogisticRegression(C=1.0, class_weight="balanced")
+    platt.fit(_log_odds(heldout_scores), heldout_labels)
+    return platt.predict(_log_odds(scores))
+
+
+def _log_odds(scores: np.ndarray) -> np.ndarray:
+    return logit(np.clip(scores[:, 1:], 1e-4, 1 - 1e-4))
+
+
+# -------------------------------------------------------------------------------------------------- the probe
+
+
+def linear_probe(
+    features: np.ndarray, labels: np.ndarray, test_features: np.ndarray, classes: int, seed: int = 0
+) -> Prediction:
+    """Logistic regression on frozen features; C and the threshold come from cross-validation on the given labels.
+
+    Parameters
+    ----------
+    features : float array, shape (n, d), standardised (see ``standardise``).
+    labels : int array, shape (n,)
+    test_features : float array, shape (n_test, d)
+    classes : number of classes.
+    """
+    grid = np.logspace(-4, 1, 6)
+    held_index, held_scores = [], [[] for _ in grid]
+    for train, held in inner_folds(labels, seed):
+        held_index.append(held)
+        for scores, model in zip(
+            held_scores, _logistic_path(features[train], labels[train], grid), strict=True
+        ):
+            scores.append(_probabilities(model, features[held], classes))
+    held_labels = labels[np.concatenate(held_index)]
+    held_scores = [np.concatenate(scores) for scores in held_scores]
+    best = int(np.argmin([log_loss(held_labels, s, labels=range(classes)) for s in held_scores]))
+    model = _logistic_path(features, labels, grid[best : best + 1])[0]
+    scores = _probabilities(model, test_features, classes)
+    return Prediction(scores, decide(held_scores[best], held_labels, scores))
+
+
+def _logistic_path(features: np.ndarray, labels: np.ndarray, grid: np.ndarray) -> list[LogisticRegression]:
+    """One model per C, each started from the last."""
+    model = LogisticRegression(max_iter=300, tol=1e-3, warm_start=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return [copy.deepcopy(model.set_params(C=c).fit(features, labels)) for c in grid]
+
+
+def _probabilities(model: LogisticRegression, features: np.ndarray, classes: int) -> np.ndarray:
+    scores = np.zeros((len(features), classes))
+    scores[:, model.classes_] = model.predict_proba(features)
+    return scores
+
+
+def standardise(pool: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
+    """Centre and scale by the mean and deviation of the unlabelled pool; constant columns become zero."""
+    mean, std = pool.mean(axis=0), pool.std(axis=0)
+    return [((x - mean) / np.where(std > 1e-8, std, 1)).astype(np.float32) for x in (pool, *others)]
+
+
+# --------------------------------------------------------------------------------------- networks with labels
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a classifier is trained; the same for every network, pretrained or not.
+
+    Attributes
+    ----------
+    augment : random views during training, or None.
+    passes : passes over the labels, as long as they fit in between ``min_steps`` and ``max_steps`` optimiser steps.
+    learning_rate : peak of the one-cycle schedule of AdamW.
+    """
+
+    augment: Augment | None = None
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    batch_size: int = 64
+    passes: int = 60
+    min_steps: int = 60
+    max_steps: int = 600
+
+
+def fit_classifier(
+    encoder: nn.Module, images: np.ndarray, labels: np.ndarray, classes: int, recipe: Recipe, seed: int
+) -> nn.Module:
+    """Train a copy of the encoder and a new linear layer on labelled pictures.
+
+    Parameters
+    ----------
+    encoder : fresh for training from scratch, pretrained for fine-tuning; not changed.
+    images : uint8 array, shape (n, height, width, channels).
+    labels : int array, shape (n,)
+
+    Returns
+    -------
+    module that maps pictures in [0, 1] to logits (n, classes), in evaluation mode.
+    """
+    device = next(encoder.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    head = nn.Linear(encoder.out_features, classes, device=device)
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    model = nn.Sequential(copy.deepcopy(encoder), head).train()
+    x, y = to_tensor(images, device), torch.as_tensor(labels, device=device)
+    batch = min(recipe.batch_size, len(y))
+    steps = int(np.clip(recipe.passes * len(y) / batch, recipe.min_steps, recipe.max_steps))
+    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
+    order = torch.cat([torch.randperm(len(y), generator=generator, device=device)
+                       for _ in range(math.ceil(steps * batch / len(y)))])  # fmt: skip
+    for step in range(steps):
+        rows = order[step * batch : (step + 1) * batch]
+        views = x[rows] if recipe.augment is None else recipe.augment(x[rows], generator)
+        loss = F.cross_entropy(model(views), y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def fine_tune(
+    encoder: nn.Module, images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, classes: int,
+    recipe: Recipe, seed: int = 0,
+) -> Prediction:  # fmt: skip
+    """Train the whole network on the given labels, one model per fold; the folds vote and give the threshold.
+
+    With few labels every label trains all models but one; with many, one model leaves out a fifth (``inner_folds``).
+
+    Parameters
+    ----------
+    encoder : fresh (supervised from scratch) or pretrained (fine-tuning); not changed.
+    images, test_images : uint8 arrays, shape (n, height, width, channels).
+    labels : int array, shape (n,)
+    """
+
+    def run(fold: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        train, held = fold
+        model = fit_classifier(encoder, images[train], labels[train], classes, recipe, seed)
+        return predict(model, test_images), predict(model, images[held])
+
+    folds = list(inner_folds(labels, seed, folds=3))
+    if len(folds) > 1 and next(encoder.parameters()).device.type == "cpu":
+        parts = side_by_side(run, folds)
+    else:
+        parts = [run(fold) for fold in folds]
+    mean = np.mean([test for test, _ in parts], axis=0)
+    held_labels = labels[np.concatenate([held for _, held in folds])]
+    return Prediction(mean, decide(np.concatenate([held for _, held in parts]), held_labels, mean))
+
+
+def side_by_side(function: Callable, items: Sequence) -> list:
+    """Map over items with one single-threaded worker per core: a small batch cannot keep two cores busy."""
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        results = list(pool.map(function, items))
+    torch.set_num_threads(threads)
+    return results
+
+
+def predict(model: nn.Module, images: np.ndarray) -> np.ndarray:
+    """Class probabilities (n, classes) of stored pictures."""
+    return softmax(encode(model, images), axis=1)

@@ -1,0 +1,188 @@
+"""Figures. Every function draws on given axes, or makes its own, and returns them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import display
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sslbook.study import Study
+from sslbook.train import History
+
+# Okabe & Ito's palette, told apart with every common colour vision.
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
+FAMILY_STYLE = {"trivial": ":", "classical": "--", "supervised": "-.", "ssl": "-"}
+
+STYLE = {
+    "axes.prop_cycle": plt.cycler(color=PALETTE),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "figure.dpi": 80,
+    "font.size": 10,
+    "legend.frameon": False,
+    "savefig.bbox": "tight",
+}
+
+
+def use_style() -> None:
+    """Set the book's look for all figures of a notebook."""
+    plt.rcParams.update(STYLE)
+
+
+def title(text: str, source: str = "real") -> str:
+    """A figure title; says SIMULATED where the data are."""
+    return f"SIMULATED: {text}" if source == "simulated" else text
+
+
+def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: str = "") -> Sequence[Axes]:
+    """Loss with its reference lines, and the two collapse monitors.
+
+    Parameters
+    ----------
+    axes : three axes; made when None.
+    """
+    if axes is None:
+        _, axes = plt.subplots(1, 3, figsize=(11, 2.8), layout="constrained")
+    frame = history.frame
+    axes[0].plot(frame.index, frame["loss"], color=PALETTE[0])
+    for (label, value), style in zip(history.reference.items(), ("--", ":"), strict=False):
+        axes[0].axhline(value, color=PALETTE[7], linestyle=style)
+        axes[0].annotate(
+            label, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
+        )
+    axes[0].set(title=f"{name} loss against its reference values".strip(), xlabel="epoch", ylabel="loss")
+    axes[1].plot(frame.index, frame["embedding_std"], color=PALETTE[1])
+    axes[1].set(
+        title="Spread: 0 would be collapse",
+        xlabel="epoch",
+        ylabel="std of normalised features",
+        ylim=(0, None),
+    )
+    axes[2].plot(frame.index, frame["rankme"], color=PALETTE[2])
+    axes[2].set(title="Dimensions in use", xlabel="epoch", ylabel="RankMe", ylim=(0, None))
+    return axes
+
+
+class LiveCurve:
+    """Redraw the learning curve while training; hand it to ``pretrain(on_epoch=...)``.
+
+    Parameters
+    ----------
+    every : redraw after so many epochs.
+    """
+
+    def __init__(self, every: int = 5, name: str = ""):
+        self.every, self.name = every, name
+        self.handle = None
+
+    def __call__(self, history: History) -> None:
+        if len(history.epochs) % self.every:
+            return
+        axes = learning_curve(history, name=self.name)
+        figure = axes[0].figure
+        if self.handle is None:
+            self.handle = display(figure, display_id=True)
+        else:
+            self.handle.update(figure)
+        plt.close(figure)
+
+
+def label_budget_curve(
+    study: Study,
+    metric: str,
+    entrants: Sequence[str] | None = None,
+    ax: Axes | None = None,
+    ylabel: str | None = None,
+    title: str = "",
+) -> Axes:
+    """Mean score against the number of labels, with 95 % intervals; families differ by line style."""
+    ax = ax or plt.subplots(figsize=(7.5, 4.2), layout="constrained")[1]
+    families = study.frame.drop_duplicates("entrant").set_index("entrant")["family"]
+    names = list(entrants or study.entrants())
+    for i, name in enumerate(names):
+        budgets = sorted(study.frame.loc[study.frame["entrant"] == name, "budget"].unique())
+        mean, low, high = np.array([study.interval(metric, name, b) for b in budgets]).T
+        offset = np.array(budgets) * 1.04 ** (i - len(names) / 2)
+        color = PALETTE[i % len(PALETTE)]
+        ax.plot(offset, mean, FAMILY_STYLE[families[name]], color=color, marker="o", markersize=4, label=name)
+        ax.vlines(offset, low, high, color=color, alpha=0.5, linewidth=1.2)
+    ax.set_xscale("log")
+    ax.set_xticks(study.budgets, [f"{b:,}" for b in study.budgets])
+    ax.minorticks_off()
+    ax.set(xlabel="labels", ylabel=ylabel or metric, title=title)
+    ax.legend(fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left")
+    return ax
+
+
+def image_grid(
+    images: np.ndarray,
+    captions: Sequence[str] | None = None,
+    columns: int = 8,
+    size: float = 1.2,
+    title: str = "",
+) -> Figure:
+    """Pictures in rows.
+
+    Parameters
+    ----------
+    images : array, shape (n, height, width, channels), uint8 or floats in [0, 1].
+    """
+    rows = -(-len(images) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size * columns, (size + 0.25 * (captions is not None)) * rows + 0.4),
+        layout="constrained", squeeze=False,
+    )  # fmt: skip
+    limit = 255 if images.dtype == np.uint8 else 1
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
+        ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=limit)
+        if captions is not None:
+            ax.set_title(captions[i], fontsize=8, loc="center")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def embedding_map(
+    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], highlight: np.ndarray | None = None,
+    ax: Axes | None = None, title: str = "",
+) -> Axes:  # fmt: skip
+    """Scatter of two-dimensional coordinates by class; highlighted cases get a ring.
+
+    Parameters
+    ----------
+    points : array, shape (n, 2)
+    labels : int array, shape (n,)
+    highlight : bool array, shape (n,), or None
+    """
+    ax = ax or plt.subplots(figsize=(5.2, 4.2), layout="constrained")[1]
+    for c, (name, marker) in enumerate(zip(classes, "o^sDvP*X", strict=False)):
+        ax.scatter(
+            *points[labels == c].T, s=12, marker=marker, alpha=0.6, color=PALETTE[c], label=name, linewidths=0
+        )
+    if highlight is not None:
+        ax.scatter(
+            *points[highlight].T,
+            s=42,
+            facecolors="none",
+            edgecolors="black",
+            linewidths=1,
+            label="misdiagnosed",
+        )
+    ax.set(title=title, xlabel="first axis (no unit)", ylabel="second axis (no unit)")
+    ax.legend(fontsize=8)
+    return ax
+
+
+def reliability(ax: Axes, predicted: np.ndarray, observed: np.ndarray, label: str, **style) -> Axes:
+    """Observed frequency against predicted probability; the diagonal is perfect calibration."""
+    ax.plot([0, 1], [0, 1], color=PALETTE[7], linestyle=":", linewidth=1)
+    ax.plot(predicted, observed, marker="o", markersize=4, label=label, **style)
+    ax.set(xlabel="predicted probability", ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1))
+    return ax

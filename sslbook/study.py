@@ -1,0 +1,412 @@
+"""The label-budget study: entrants on the same label draws, and the verdict that follows from them."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import psutil
+from sklearn.model_selection import StratifiedShuffleSplit
+from tqdm.auto import tqdm
+
+from sslbook.evaluate import Prediction, balanced_accuracy, bootstrap_weights, linear_probe, roc_auc
+
+Metric = Callable[[np.ndarray, Prediction, np.ndarray | None], np.ndarray]
+
+CLASSIFICATION_METRICS: dict[str, Metric] = {
+    "auc": lambda labels, prediction, weights=None: roc_auc(labels, prediction.scores, weights),
+    "balanced_accuracy": lambda labels, prediction, weights=None: balanced_accuracy(
+        labels, prediction.decisions, weights
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One method in a study.
+
+    Attributes
+    ----------
+    name : as it appears in tables and records.
+    family : "trivial", "classical", "supervised" or "ssl".
+    fit : maps (indices of the drawn labels, seed) to a Prediction for the test cases.
+    seeds : repeats of what is random in the method itself, a pretraining for example.
+    crossed : True runs every seed on every draw; False gives draw i the seed i modulo the number of seeds. At the budget
+        of all labels there is one draw, and every seed runs.
+    draws : run on the first so many draws only; None means all.
+    budgets : run at these budgets only; None means all.
+    setup_seconds : CPU-seconds spent once before any label is seen (pretraining), per seed.
+    """
+
+    name: str
+    family: str
+    fit: Callable[[np.ndarray, int], Prediction]
+    seeds: tuple[int, ...] = (0,)
+    crossed: bool = True
+    draws: int | None = None
+    budgets: tuple[int, ...] | None = None
+    setup_seconds: float = 0.0
+
+
+def probe_entrant(
+    name: str, family: str, features: Sequence[tuple[np.ndarray, np.ndarray]], labels: np.ndarray, **settings
+) -> Entrant:
+    """A linear probe on frozen features, one (train, test) pair of feature arrays per seed."""
+    classes = int(labels.max()) + 1
+
+    def fit(index: np.ndarray, seed: int) -> Prediction:
+        train, test = features[seed]
+        return linear_probe(train[index], labels[index], test, classes, seed)
+
+    return Entrant(name, family, fit, seeds=tuple(range(len(features))), **settings)
+
+
+@dataclass
+class Cost:
+    """CPU-seconds of the process (all threads) and the growth of its memory, in MB."""
+
+    seconds: float = math.nan
+    peak_mb: float = math.nan
+
+
+@contextmanager
+def measure() -> Iterator[Cost]:
+    """Measure what the block costs; memory is sampled every 10 milliseconds."""
+    cost, process, done = Cost(), psutil.Process(), threading.Event()
+    before = peak = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.01):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    start = time.process_time()
+    watcher.start()
+    try:
+        yield cost
+    finally:
+        done.set()
+        watcher.join()
+        cost.seconds = time.process_time() - start
+        cost.peak_mb = (max(peak, process.memory_info().rss) - before) / 2**20
+
+
+def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
+    """Indices of ``budget`` cases, stratified by class, at least two of each class.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,)
+    budget : number of labels; all of them are returned where it is n.
+    draw : number of the draw; the same number gives the same cases.
+
+    Raises
+    ------
+    ValueError
+        If the budget exceeds the labels or cannot hold two cases of each class.
+    """
+    if budget == len(labels):
+        return np.arange(len(labels))
+    classes, counts = np.unique(labels, return_counts=True)
+    if budget > len(labels):
+        raise ValueError(
+            f"a budget of {budget} labels exceeds the {len(labels)} there are; use a smaller budget."
+        )
+    if budget < 2 * len(classes) or counts.min() < 2:
+        raise ValueError(
+            f"a budget of {budget} labels cannot hold two of each of {len(classes)} classes; use a larger budget."
+        )
+    splitter = StratifiedShuffleSplit(1, train_size=budget, random_state=draw)
+    index = next(splitter.split(labels, labels))[0]
+    if min((labels[index] == c).sum() for c in classes) >= 2:
+        return index
+    rng = np.random.default_rng(draw)
+    pairs = np.concatenate([rng.choice(np.flatnonzero(labels == c), 2, replace=False) for c in classes])
+    rest = np.setdiff1d(np.arange(len(labels)), pairs)
+    return np.concatenate([pairs, rng.choice(rest, budget - len(pairs), replace=False)])
+
+
+@dataclass
+class Study:
+    """The runs of a label-budget study.
+
+    Attributes
+    ----------
+    frame : one row per run: entrant, family, budget, draw, seed, one column per metric, seconds (CPU), peak_mb.
+    predictions : the Prediction of each run, in the order of the rows.
+    labels : int array, shape (n_test,), the test labels.
+    groups : patients (or the like) of the test cases, resampled together; None if every case stands alone.
+    """
+
+    frame: pd.DataFrame
+    predictions: list[Prediction]
+    labels: np.ndarray
+    metrics: dict[str, Metric]
+    setup_seconds: dict[str, float]
+    groups: np.ndarray | None = None
+    replicates: int = 1000
+    _cache: dict = field(default_factory=dict, repr=False)
+
+    @property
+    def budgets(self) -> list[int]:
+        return sorted(self.frame["budget"].unique().tolist())
+
+    def entrants(self, *families: str) -> list[str]:
+        """Names of the entrants, of the given families only if any are given."""
+        rows = self.frame if not families else self.frame[self.frame["family"].isin(families)]
+        return list(dict.fromkeys(rows["entrant"]))
+
+    def scores(self, metric: str) -> pd.DataFrame:
+        """Mean score, one row per entrant, one column per budget."""
+        table = self.frame.pivot_table(index="entrant", columns="budget", values=metric)
+        return table.reindex(self.entrants())
+
+    def bootstrap(
+        self, metric: str, entrant: str, budget: int, draws: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Mean score of an entrant in every bootstrap replicate, shape (replicates,).
+
+        A replicate resamples the test cases, the label draws and the entrant's seeds. The test cases and draws of
+        replicate i are the same for all entrants, so differences are paired.
+        """
+        key = (metric, entrant, budget, None if draws is None else tuple(draws))
+        if key not in self._cache:
+            runs = self._replicate_runs(metric, entrant, budget, draws)
+            n_draws, n_seeds, n = runs.shape
+            shared, own = (
+                np.random.default_rng(1),
+                np.random.default_rng(len(entrant) + sum(map(ord, entrant))),
+            )
+            draw = shared.integers(n_draws, size=(n, n_draws, 1))
+            seed = own.integers(n_seeds, size=(n, 1, n_seeds))
+            self._cache[key] = np.nanmean(runs[draw, seed, np.arange(n)[:, None, None]], axis=(1, 2))
+        return self._cache[key]
+
+    def _replicate_runs(
+        self, metric: str, entrant: str, budget: int, draws: Sequence[int] | None
+    ) -> np.ndarray:
+        """Scores of every run in every resample of the test cases, shape (draws, seeds, replicates)."""
+        rows = self._rows(entrant, budget)
+        if draws is not None:
+            rows = rows[rows["draw"].isin(draws)]
+        weights = bootstrap_weights(len(self.labels), self.replicates, seed=0, groups=self.groups)
+        per_draw = []
+        for _, runs in rows.groupby("draw"):
+            per_draw.append(
+                [self.metrics[metric](self.labels, self.predictions[i], weights) for i in runs.index]
+            )
+        return np.array(per_draw)
+
+    def _rows(self, entrant: str, budget: int) -> pd.DataFrame:
+        rows = self.frame[(self.frame["entrant"] == entrant) & (self.frame["budget"] == budget)]
+        if rows.empty:
+            raise ValueError(
+                f"the study has no run of {entrant!r} at {budget} labels; it has {self.entrants()}."
+            )
+        return rows
+
+    def interval(self, metric: str, entrant: str, budget: int) -> tuple[float, float, float]:
+        """Mean score with its 95 % interval."""
+        mean = self._rows(entrant, budget)[metric].mean()
+        return (float(mean), *percentiles(self.bootstrap(metric, entrant, budget)))
+
+    def best_other(self, metric: str, budget: int) -> str:
+        """The entrant without self-supervision that scores highest at a budget."""
+        table = self.scores(metric)[budget].loc[self.entrants("trivial", "classical", "supervised")]
+        return str(table.idxmax())
+
+    def costs(self) -> pd.DataFrame:
+        """CPU-seconds to prepare (once), CPU-seconds and memory per run at the largest budget, one row per entrant."""
+        largest = self.frame[self.frame["budget"] == self.frame.groupby("entrant")["budget"].transform("max")]
+        table = largest.groupby("entrant")[["seconds", "peak_mb"]].mean().reindex(self.entrants())
+        table.insert(0, "setup_seconds", pd.Series(self.setup_seconds))
+        return table
+
+
+def label_budget_study(
+    entrants: Sequence[Entrant],
+    labels: np.ndarray,
+    test_labels: np.ndarray,
+    budgets: Sequence[int],
+    draws: int = 5,
+    metrics: dict[str, Metric] | None = None,
+    groups: np.ndarray | None = None,
+) -> Study:
+    """Run every entrant on the same draws of labels.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), labels of the training pool that the draws come from.
+    test_labels : int array, shape (n_test,)
+    budgets : numbers of labels, for example 10, 47, 471, n.
+    draws : label draws per budget; the budget of all labels has one.
+    metrics : default ``CLASSIFICATION_METRICS``.
+    groups : optional array, shape (n_test,), test cases to resample together.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ValueError
+        If the test split holds a single class, or a label is missing.
+    """
+    metrics = CLASSIFICATION_METRICS if metrics is None else metrics
+    for part, values in (("training", labels), ("test", test_labels)):
+        if (values < 0).any():
+            raise ValueError(f"the {part} split has cases without a label; keep `split.labelled` only.")
+        if len(np.unique(values)) < 2:
+            raise ValueError(f"the {part} split holds a single class; a score needs two.")
+    plan = [run for budget in budgets for run in _runs(entrants, budget, draws, len(labels))]
+    rows, predictions = [], []
+    for entrant, budget, draw, seed in tqdm(plan, desc="label-budget study", unit="run"):
+        index = draw_labels(labels, budget, draw)
+        with measure() as cost:
+            prediction = entrant.fit(index, seed)
+        scores = {name: float(metric(test_labels, prediction, None)) for name, metric in metrics.items()}
+        rows.append({"entrant": entrant.name, "family": entrant.family, "budget": budget, "draw": draw, "seed": seed,
+                     **scores, "seconds": cost.seconds, "peak_mb": cost.peak_mb})  # fmt: skip
+        predictions.append(prediction)
+    setup = {entrant.name: entrant.setup_seconds for entrant in entrants}
+    return Study(pd.DataFrame(rows), predictions, test_labels, metrics, setup, groups)
+
+
+def _runs(entrants: Sequence[Entrant], budget: int, draws: int, n_labels: int) -> Iterator[tuple]:
+    """The (entrant, budget, draw, seed) of every run at one budget."""
+    everything = budget == n_labels
+    for entrant in entrants:
+        if entrant.budgets is not None and budget not in entrant.budgets:
+            continue
+        for draw in range(1 if everything else min(draws, entrant.draws or draws)):
+            seeds = entrant.seeds
+            if not (entrant.crossed or everything):
+                seeds = (seeds[draw % len(seeds)],)
+            for seed in seeds:
+                yield entrant, budget, draw, seed
+
+
+# --------------------------------------------------------------------------------------------------- the verdict
+
+
+def percentiles(replicates: np.ndarray) -> tuple[float, float]:
+    """Limits of the 95 % bootstrap interval."""
+    low, high = np.nanpercentile(replicates, [2.5, 97.5])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A paired comparison of two entrants at one budget.
+
+    ``difference`` is entrant minus versus; ``error_reduction`` the share of the errors (1 - metric) of ``versus`` that
+    the entrant avoids; both with 95 % intervals. ``n`` is the number of paired label draws.
+    """
+
+    metric: str
+    entrant: str
+    versus: str
+    budget: int
+    difference: float
+    low: float
+    high: float
+    error_reduction: float
+    error_reduction_low: float
+    error_reduction_high: float
+    n: int
+
+    @property
+    def conclusion(self) -> str:
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "no difference shown"
+
+    def __str__(self) -> str:
+        return (
+            f"{self.entrant} against {self.versus} at {self.budget} labels: {self.metric} {self.difference:+.3f} "
+            f"[{self.low:+.3f}, {self.high:+.3f}], errors reduced by {self.error_reduction:.0%} "
+            f"[{self.error_reduction_low:.0%}, {self.error_reduction_high:.0%}]: {self.conclusion}"
+        )
+
+
+def compare(study: Study, metric: str, entrant: str, versus: str, budget: int) -> Verdict:
+    """Paired difference and relative error reduction on the draws that both entrants ran, with 95 % intervals."""
+    first, second = study._rows(entrant, budget), study._rows(versus, budget)
+    common = sorted(set(first["draw"]) & set(second["draw"]))
+    a = study.bootstrap(metric, entrant, budget, common)
+    b = study.bootstrap(metric, versus, budget, common)
+    mean_a = first[first["draw"].isin(common)].groupby("draw")[metric].mean().mean()
+    mean_b = second[second["draw"].isin(common)].groupby("draw")[metric].mean().mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reduction = (a - b) / (1 - b)
+    return Verdict(
+        metric, entrant, versus, budget,
+        float(mean_a - mean_b), *percentiles(a - b),
+        float((mean_a - mean_b) / (1 - mean_b)) if mean_b < 1 else math.nan, *percentiles(reduction),
+        n=len(common),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LabelsSaved:
+    """How many labels the best other entrant needs for the score an entrant has at ``budget``.
+
+    ``saved`` = equivalent_budget - budget, with a 95 % interval; ``censored`` where no budget of the study reaches the
+    score, so that the true number is at least ``saved``.
+    """
+
+    metric: str
+    entrant: str
+    versus: str
+    budget: int
+    equivalent_budget: float
+    saved: float
+    low: float
+    high: float
+    censored: bool
+
+    def __str__(self) -> str:
+        least = "at least " if self.censored else "about "
+        return (
+            f"{self.entrant} with {self.budget} labels scores like {self.versus} with {least}"
+            f"{self.equivalent_budget:.0f}: {least}{self.saved:.0f} labels saved [{self.low:.0f}, {self.high:.0f}]"
+        )
+
+
+def labels_saved(study: Study, metric: str, entrant: str, budget: int) -> LabelsSaved:
+    """Compare one budget of an entrant with the whole curve of the best entrant without self-supervision.
+
+    The best other entrant is taken anew at every budget; between budgets its score is interpolated on a logarithmic
+    scale.
+    """
+    budgets = study.budgets
+    table = study.scores(metric)
+    rivals = [study.best_other(metric, b) for b in budgets]
+    curve = np.array([[table.loc[r, b]] for r, b in zip(rivals, budgets, strict=True)])
+    replicates = np.array([study.bootstrap(metric, r, b) for r, b in zip(rivals, budgets, strict=True)])
+    point = _budget_reaching(np.array([table.loc[entrant, budget]]), curve, budgets)[0]
+    spread = _budget_reaching(study.bootstrap(metric, entrant, budget), replicates, budgets)
+    low, high = percentiles(spread)
+    return LabelsSaved(
+        metric, entrant, rivals[-1], budget, float(point), float(point - budget), low - budget, high - budget,
+        censored=bool(table.loc[entrant, budget] > curve.max()),
+    )  # fmt: skip
+
+
+def _budget_reaching(targets: np.ndarray, curves: np.ndarray, budgets: Sequence[int]) -> np.ndarray:
+    """Budget at which each rising curve (budgets, replicates) reaches its target; the ends where it lies outside."""
+    rising = np.maximum.accumulate(curves, axis=0)
+    logs = np.log(budgets)
+    reached = [np.interp(t, _strictly(rising[:, i]), logs) for i, t in enumerate(targets)]
+    return np.exp(reached)
+
+
+def _strictly(values: np.ndarray) -> np.ndarray:
+    return values + 1e-12 * np.arange(len(values))

@@ -1,0 +1,96 @@
+"""Widgets turn one knob each. The function under a widget works without it, so a page reads well where none renders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from sslbook.augment import Augment, to_tensor
+from sslbook.plots import image_grid
+from sslbook.study import Study, compare
+
+
+def show_views(image: np.ndarray, augment: Augment, n: int = 7, seed: int = 0, title: str = "") -> Figure:
+    """One picture and n random views of it.
+
+    Parameters
+    ----------
+    image : uint8 array, shape (height, width, channels)
+    """
+    batch = to_tensor(np.repeat(image[None], n, axis=0))
+    views = augment(batch, torch.Generator().manual_seed(seed)).permute(0, 2, 3, 1).numpy()
+    resized = [image / 255, *views]
+    if views.shape[1:3] != image.shape[:2]:
+        zoom = torch.nn.functional.interpolate(torch.from_numpy(views).permute(0, 3, 1, 2), image.shape[:2])
+        resized = [image / 255, *zoom.permute(0, 2, 3, 1).numpy()]
+    return image_grid(
+        np.stack(resized), ["original"] + [f"view {i + 1}" for i in range(n)], columns=n + 1, title=title
+    )
+
+
+def augmentation_explorer(image: np.ndarray, start: Augment) -> None:
+    """Sliders for the parameters of an augmentation, with views drawn anew at each change."""
+    slider = ipywidgets.FloatSlider
+    interact(
+        lambda area, rotation, contrast, brightness, seed: show_views(
+            image, Augment((area, 1.0), start.aspect, rotation, start.flip, brightness, contrast), seed=seed
+        ),
+        area=slider(value=start.area[0], min=0.05, max=1.0, step=0.05, description="smallest crop"),
+        rotation=slider(value=start.rotation, min=0, max=90, step=5, description="rotation °"),
+        contrast=slider(value=start.contrast, min=0, max=1, step=0.1, description="contrast ±"),
+        brightness=slider(value=start.brightness, min=0, max=0.5, step=0.05, description="brightness ±"),
+        seed=ipywidgets.IntSlider(value=0, min=0, max=20, description="draw"),
+    )
+
+
+def budget_report(study: Study, metric: str, entrant: str, versus: str, budget: int) -> None:
+    """Print the scores of all entrants at one budget, best first, and the paired comparison of two of them."""
+    for name, score in study.scores(metric)[budget].dropna().sort_values(ascending=False).items():
+        _, low, high = study.interval(metric, name, budget)
+        print(f"{name:<22}{score:.3f}  [{low:.3f}, {high:.3f}]  " + "█" * round(40 * max(score - 0.5, 0) * 2))
+    print(compare(study, metric, entrant, versus, budget))
+
+
+def budget_slider(study: Study, metric: str, entrant: str, versus: str) -> None:
+    """A slider over the label budgets, with ``budget_report`` below it."""
+    interact(
+        lambda budget: budget_report(study, metric, entrant, versus, budget),
+        budget=ipywidgets.SelectionSlider(
+            options=_shared_budgets(study, entrant, versus), description="labels"
+        ),
+    )
+
+
+def _shared_budgets(study: Study, *entrants: str) -> Sequence[int]:
+    ran = [set(study.frame.loc[study.frame["entrant"] == name, "budget"]) for name in entrants]
+    return sorted(set.intersection(*ran))
+
+
+def interact(function: Callable, **controls: ipywidgets.Widget) -> None:
+    """Show controls and the function's output; a figure it returns is drawn and closed.
+
+    The first output is shown as plain output, so that a page without a running kernel still has it.
+    """
+    output = ipywidgets.Output()
+
+    def draw(**values) -> None:
+        result = function(**values)
+        if isinstance(result, Figure):
+            display(result)
+            plt.close(result)
+
+    def update(_change) -> None:
+        output.clear_output(wait=True)
+        with output:
+            draw(**{name: control.value for name, control in controls.items()})
+
+    for control in controls.values():
+        control.observe(update, names="value")
+    display(ipywidgets.VBox([*controls.values(), output]))
+    draw(**{name: control.value for name, control in controls.items()})
