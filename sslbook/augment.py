@@ -142,9 +142,7 @@ def _binomial_blur(images: Tensor) -> Tensor:
 
 PRESETS = {
     "chest_xray": Augment(area=(0.3, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.1, contrast=0.4),
-    "ultrasound": Augment(
-        area=(0.4, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.1, contrast=0.4, noise=0.03
-    ),
+    "ultrasound": Augment(area=(0.4, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.1, contrast=0.4, noise=0.03),
     "digits": Augment(area=(0.5, 1.0), aspect=(0.8, 1.25), rotation=15, contrast=0.4),
     "photo": Augment(area=(0.3, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.2, contrast=0.4, blur=0.3),
 }

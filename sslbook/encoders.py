@@ -82,7 +82,6 @@ def encode(encoder: nn.Module, images: np.ndarray, batch_size: int = 512) -> np.
     encoder.eval()
     device = next(encoder.parameters()).device
     batches = [
-        encoder(to_tensor(images[i : i + batch_size], device)).float().cpu()
-        for i in range(0, len(images), batch_size)
+        encoder(to_tensor(images[i : i + batch_size], device)).float().cpu() for i in range(0, len(images), batch_size)
     ]
     return torch.cat(batches).numpy()

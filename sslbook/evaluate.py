@@ -59,9 +59,7 @@ def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -
         return (pos * (below + neg / 2)).sum(axis=1) / (pos.sum(axis=1) * neg.sum(axis=1))
 
 
-def balanced_accuracy(
-    labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None
-) -> np.ndarray:
+def balanced_accuracy(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Mean over classes of the share of its cases that are recognised; the base rate does not matter.
 
     Parameters
@@ -93,9 +91,7 @@ def sensitivity_at_specificity(labels: np.ndarray, scores: np.ndarray, specifici
     return float(np.mean(scores[labels == 1] > threshold))
 
 
-def calibration_curve(
-    labels: np.ndarray, probability: np.ndarray, bins: int = 8
-) -> tuple[np.ndarray, np.ndarray]:
+def calibration_curve(labels: np.ndarray, probability: np.ndarray, bins: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """Mean predicted probability and observed frequency in bins of equal size."""
     parts = np.array_split(np.argsort(probability), bins)
     return np.array([probability[p].mean() for p in parts]), np.array([labels[p].mean() for p in parts])
@@ -191,9 +187,7 @@ def linear_probe(
     held_index, held_scores = [], [[] for _ in grid]
     for train, held in inner_folds(labels, seed):
         held_index.append(held)
-        for scores, model in zip(
-            held_scores, _logistic_path(features[train], labels[train], grid), strict=True
-        ):
+        for scores, model in zip(held_scores, _logistic_path(features[train], labels[train], grid), strict=True):
             scores.append(_probabilities(model, features[held], classes))
     held_labels = labels[np.concatenate(held_index)]
     held_scores = [np.concatenate(scores) for scores in held_scores]

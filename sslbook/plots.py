@@ -53,9 +53,7 @@ def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: s
     axes[0].plot(frame.index, frame["loss"], color=PALETTE[0])
     for (label, value), style in zip(history.reference.items(), ("--", ":"), strict=False):
         axes[0].axhline(value, color=PALETTE[7], linestyle=style)
-        axes[0].annotate(
-            label, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
-        )
+        axes[0].annotate(label, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     axes[0].set(title=f"{name} loss against its reference values".strip(), xlabel="epoch", ylabel="loss")
     axes[1].plot(frame.index, frame["embedding_std"], color=PALETTE[1])
     axes[1].set(
@@ -163,9 +161,7 @@ def embedding_map(
     """
     ax = ax or plt.subplots(figsize=(5.2, 4.2), layout="constrained")[1]
     for c, (name, marker) in enumerate(zip(classes, "o^sDvP*X", strict=False)):
-        ax.scatter(
-            *points[labels == c].T, s=12, marker=marker, alpha=0.6, color=PALETTE[c], label=name, linewidths=0
-        )
+        ax.scatter(*points[labels == c].T, s=12, marker=marker, alpha=0.6, color=PALETTE[c], label=name, linewidths=0)
     if highlight is not None:
         ax.scatter(
             *points[highlight].T,

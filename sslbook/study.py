@@ -116,9 +116,7 @@ def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
         return np.arange(len(labels))
     classes, counts = np.unique(labels, return_counts=True)
     if budget > len(labels):
-        raise ValueError(
-            f"a budget of {budget} labels exceeds the {len(labels)} there are; use a smaller budget."
-        )
+        raise ValueError(f"a budget of {budget} labels exceeds the {len(labels)} there are; use a smaller budget.")
     if budget < 2 * len(classes) or counts.min() < 2:
         raise ValueError(
             f"a budget of {budget} labels cannot hold two of each of {len(classes)} classes; use a larger budget."
@@ -168,9 +166,7 @@ class Study:
         table = self.frame.pivot_table(index="entrant", columns="budget", values=metric)
         return table.reindex(self.entrants())
 
-    def bootstrap(
-        self, metric: str, entrant: str, budget: int, draws: Sequence[int] | None = None
-    ) -> np.ndarray:
+    def bootstrap(self, metric: str, entrant: str, budget: int, draws: Sequence[int] | None = None) -> np.ndarray:
         """Mean score of an entrant in every bootstrap replicate, shape (replicates,).
 
         A replicate resamples the test cases, the label draws and the entrant's seeds. The test cases and draws of
@@ -189,9 +185,7 @@ class Study:
             self._cache[key] = np.nanmean(runs[draw, seed, np.arange(n)[:, None, None]], axis=(1, 2))
         return self._cache[key]
 
-    def _replicate_runs(
-        self, metric: str, entrant: str, budget: int, draws: Sequence[int] | None
-    ) -> np.ndarray:
+    def _replicate_runs(self, metric: str, entrant: str, budget: int, draws: Sequence[int] | None) -> np.ndarray:
         """Scores of every run in every resample of the test cases, shape (draws, seeds, replicates)."""
         rows = self._rows(entrant, budget)
         if draws is not None:
@@ -199,17 +193,13 @@ class Study:
         weights = bootstrap_weights(len(self.labels), self.replicates, seed=0, groups=self.groups)
         per_draw = []
         for _, runs in rows.groupby("draw"):
-            per_draw.append(
-                [self.metrics[metric](self.labels, self.predictions[i], weights) for i in runs.index]
-            )
+            per_draw.append([self.metrics[metric](self.labels, self.predictions[i], weights) for i in runs.index])
         return np.array(per_draw)
 
     def _rows(self, entrant: str, budget: int) -> pd.DataFrame:
         rows = self.frame[(self.frame["entrant"] == entrant) & (self.frame["budget"] == budget)]
         if rows.empty:
-            raise ValueError(
-                f"the study has no run of {entrant!r} at {budget} labels; it has {self.entrants()}."
-            )
+            raise ValueError(f"the study has no run of {entrant!r} at {budget} labels; it has {self.entrants()}.")
         return rows
 
     def interval(self, metric: str, entrant: str, budget: int) -> tuple[float, float, float]:

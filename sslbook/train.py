@@ -158,9 +158,7 @@ def train_epoch(
     epoch: int,
 ) -> float:
     """One pass over the pictures (the last incomplete batch is left out); returns the mean loss."""
-    order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed * 100_003 + epoch)).to(
-        pool.device
-    )
+    order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed * 100_003 + epoch)).to(pool.device)
     views = torch.Generator(pool.device).manual_seed((seed * 100_003 + epoch) * 1_009 + fabric.global_rank)
     objective.train()
     total, steps = 0.0, len(pool) // batch_size
@@ -198,9 +196,7 @@ def load_checkpoint(path: Path, objective, optimizer, schedule, history: History
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
-        raise ValueError(
-            f"the checkpoint {path} cannot be read ({error}); delete it to start anew."
-        ) from error
+        raise ValueError(f"the checkpoint {path} cannot be read ({error}); delete it to start anew.") from error
     if state["settings"] != settings:
         changed = [k for k in settings if state["settings"].get(k) != settings[k]]
         raise ValueError(

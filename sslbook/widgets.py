@@ -29,9 +29,7 @@ def show_views(image: np.ndarray, augment: Augment, n: int = 7, seed: int = 0, t
     if views.shape[1:3] != image.shape[:2]:
         zoom = torch.nn.functional.interpolate(torch.from_numpy(views).permute(0, 3, 1, 2), image.shape[:2])
         resized = [image / 255, *zoom.permute(0, 2, 3, 1).numpy()]
-    return image_grid(
-        np.stack(resized), ["original"] + [f"view {i + 1}" for i in range(n)], columns=n + 1, title=title
-    )
+    return image_grid(np.stack(resized), ["original"] + [f"view {i + 1}" for i in range(n)], columns=n + 1, title=title)
 
 
 def augmentation_explorer(image: np.ndarray, start: Augment) -> None:
@@ -61,9 +59,7 @@ def budget_slider(study: Study, metric: str, entrant: str, versus: str) -> None:
     """A slider over the label budgets, with ``budget_report`` below it."""
     interact(
         lambda budget: budget_report(study, metric, entrant, versus, budget),
-        budget=ipywidgets.SelectionSlider(
-            options=_shared_budgets(study, entrant, versus), description="labels"
-        ),
+        budget=ipywidgets.SelectionSlider(options=_shared_budgets(study, entrant, versus), description="labels"),
     )
 
 
