@@ -1,10 +1,11 @@
 """Data: a catalog, a cache that trusts only official bytes, containers, stand-ins and a duplicate report."""
 
 from .catalog import CATALOG, DataFile, DataSet
+from .duplicates import duplicates
 from .errors import DataError, Offline
 from .images import Card, Images, ImageSplit
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
-from .store import cache_dir, entry, fetch
+from .store import cache_dir, fetch, find
 
 __all__ = [
     "CATALOG",
@@ -16,7 +17,9 @@ __all__ = [
     "Images",
     "Offline",
     "cache_dir",
+    "duplicates",
     "fetch",
+    "find",
     "load",
     "simulate_breast_ultrasound",
     "simulate_chest_films",
@@ -41,27 +44,22 @@ def load(name: str, source: str = "auto") -> Images:
     """
     if source not in ("auto", "real", "simulated"):
         raise DataError(f"source is {source!r}; choose 'auto', 'real' or 'simulated'.")
-    found = entry(name)
+    entry = find(name)
     if source == "simulated":
-        return found.simulator()
+        return entry.simulator()
     try:
-        return found.loader(found, fetch(name))
+        return entry.loader(entry, fetch(name))
     except Offline as error:
         if source == "real":
-            raise Offline(
-                f"The real data of {name} cannot be had: {error} Connect and run `python "
-                f"data_scripts/fetch.py {name}`, or place {', '.join(file.name for file in found.files)} in "
-                f"{cache_dir() / 'raw'} by hand."
-            ) from error
+            raise
         _say_simulated(name, error)
-        return found.simulator()
+        return entry.simulator()
 
 
 def _say_simulated(name: str, reason: Offline) -> None:
     line = "=" * 100
     print(
-        f"{line}\nSIMULATED DATA. The real {name} is not in the cache and cannot be downloaded:\n  {reason}\n"
+        f"{line}\nSIMULATED DATA instead of {name}.\n{reason}\n"
         "You get a stand-in drawn by a generator: good for learning the steps, worthless as evidence.\n"
-        f"For the real data, connect, run `python data_scripts/fetch.py {name}` and run this cell "
-        f"again.\n{line}"
+        f"For the real data run `python data_scripts/fetch.py {name}`, then this cell again.\n{line}"
     )

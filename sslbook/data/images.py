@@ -42,8 +42,7 @@ class Card:
             else ""
         )
         rows = "".join(
-            f"<tr><th style='text-align:left'>{key}</th><td "
-            f"style='text-align:left'>{html.escape(text)}</td></tr>"
+            f"<tr><th style='text-align:left'>{key}</th><td style='text-align:left'>{html.escape(text)}</td></tr>"
             for key, text in (
                 ("licence", self.licence),
                 ("source", self.provenance),
@@ -129,8 +128,7 @@ class Images:
             for group in [] if split.groups is None else np.unique(split.groups):
                 if owner.setdefault(group, split_name) != split_name:
                     names = [
-                        self.splits[s].names[self.splits[s].groups == group][0]
-                        for s in (owner[group], split_name)
+                        self.splits[s].names[self.splits[s].groups == group][0] for s in (owner[group], split_name)
                     ]
                     raise DataError(
                         f"Group {group!r} of {self.name} is in {owner[group]} ({names[0]}) and in "
@@ -267,11 +265,7 @@ class Images:
             raise DataError(f"There is no folder {root}; give the folder that holds the class folders.")
         files, other = _image_files(root)
         places = [_place(file.relative_to(root), _has_official_splits(root)) for file in files]
-        problems = (
-            [f"{len(other)} files without an image's ending were left out: {shorten(other)}."]
-            if other
-            else []
-        )
+        problems = [f"{len(other)} files without an image's ending were left out: {shorten(other)}."] if other else []
         return _assemble(
             read_images(files, [file.relative_to(root).as_posix() for file in files], size, colour),
             [label for _, label in places],
@@ -331,9 +325,7 @@ class Images:
             names,
         )
         if group is not None:
-            _refuse(
-                csv, table, table[group] == "", f"no {group}", "fill it in, so that no group is in two splits"
-            )
+            _refuse(csv, table, table[group] == "", f"no {group}", "fill it in, so that no group is in two splits")
         splits = None
         if split is not None:
             splits = table[split].str.lower().map(SPLIT_NAMES)
@@ -456,9 +448,7 @@ def _assemble(
 def _positive_index(classes: tuple[str, ...], positive: str | None) -> int:
     """Return the number of the class that is the finding."""
     if positive is not None and positive not in classes:
-        raise DataError(
-            f"positive is {positive!r}, but the classes are {', '.join(classes)}; name one of them."
-        )
+        raise DataError(f"positive is {positive!r}, but the classes are {', '.join(classes)}; name one of them.")
     if positive is not None:
         return classes.index(positive)
     found = [i for i, name in enumerate(classes) if re.split(r"[\W_]+", name.lower())[0] not in NOTHING_FOUND]
@@ -470,8 +460,7 @@ def _image_files(root: Path) -> tuple[list[Path], list[str]]:
     files = sorted(
         file
         for file in root.rglob("*")
-        if file.is_file()
-        and not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(root).parts)
+        if file.is_file() and not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(root).parts)
     )
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     other = [file.relative_to(root).as_posix() for file in files if file.suffix.lower() not in IMAGE_SUFFIXES]
@@ -483,24 +472,16 @@ def _image_files(root: Path) -> tuple[list[Path], list[str]]:
 
 def _has_official_splits(root: Path) -> bool:
     """Tell whether the top folders are splits; refuse folders that are half splits, half classes."""
-    top = [
-        child.name
-        for child in root.iterdir()
-        if child.is_dir() and not child.name.startswith((".", "__MACOSX"))
-    ]
+    top = [child.name for child in root.iterdir() if child.is_dir() and not child.name.startswith((".", "__MACOSX"))]
     splits = [name for name in top if name.lower() in SPLIT_NAMES]
-    stray = [
-        name for name in top if name.lower() not in SPLIT_NAMES and name.lower() not in UNLABELLED_FOLDERS
-    ]
+    stray = [name for name in top if name.lower() not in SPLIT_NAMES and name.lower() not in UNLABELLED_FOLDERS]
     if splits and stray:
         raise DataError(
             f"Folder {root} has the splits {shorten(splits)} and beside them {shorten(stray)}; move these "
             "into the splits, or give a folder with classes only."
         )
     if splits and "train" not in {SPLIT_NAMES[name.lower()] for name in splits}:
-        raise DataError(
-            f"Folder {root} has {shorten(splits)} but no train folder; add one or rename the folders."
-        )
+        raise DataError(f"Folder {root} has {shorten(splits)} but no train folder; add one or rename the folders.")
     return bool(splits)
 
 
@@ -517,9 +498,7 @@ def _place(relative: Path, official: bool) -> tuple[str, str | None]:
 def _read_table(csv: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a table as text, with its line numbers as index, and check that it has `columns`."""
     try:
-        table = pd.read_csv(
-            csv, dtype=str, keep_default_na=False, encoding="utf-8-sig", skip_blank_lines=False
-        )
+        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig", skip_blank_lines=False)
     except FileNotFoundError:
         raise DataError(f"There is no table {csv}; mend its path.") from None
     except (ValueError, OSError) as error:
@@ -554,8 +533,7 @@ def _pixels_from_array(images: np.ndarray) -> np.ndarray:
     if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         hint = " (channels come last: transpose with (0, 2, 3, 1))" if images.ndim == 4 else ""
         raise DataError(
-            f"The images have shape {images.shape}; give (n, height, width) or (n, height, width, 1 or "
-            f"3){hint}."
+            f"The images have shape {images.shape}; give (n, height, width) or (n, height, width, 1 or 3){hint}."
         )
     if images.dtype == np.uint8:
         return images
@@ -567,8 +545,7 @@ def _pixels_from_array(images: np.ndarray) -> np.ndarray:
         raise DataError(f"Image {i} has pixels that are NaN or infinite; mend or remove it.")
     if images.min() < 0 or images.max() > 1:
         raise DataError(
-            f"The images are floating point from {images.min():.3g} to {images.max():.3g}; scale them to "
-            "0..1."
+            f"The images are floating point from {images.min():.3g} to {images.max():.3g}; scale them to 0..1."
         )
     return (images * 255).round().astype(np.uint8)
 
@@ -603,9 +580,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise DataError(f"There is no file {path}; write it with data_scripts/prepare_images.py.") from None
     except (ValueError, OSError, zipfile.BadZipFile, TypeError, AttributeError) as error:
-        raise DataError(
-            f"{path.name} is not an .npz file of plain arrays ({error}); prepare it anew."
-        ) from error
+        raise DataError(f"{path.name} is not an .npz file of plain arrays ({error}); prepare it anew.") from error
 
 
 def _npz_split(path: Path, arrays: dict[str, np.ndarray], key: str) -> ImageSplit:

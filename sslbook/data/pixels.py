@@ -36,6 +36,9 @@ def read_images(paths: Sequence[Path], names: Sequence[str], size: int, colour: 
     DataError : some files cannot be read; names the first five and counts the others.
     """
 
+    if size < 8:
+        raise DataError(f"size is {size} pixels; give at least 8.")
+
     def read(path: Path) -> tuple[np.ndarray, float | None] | str:
         try:
             return _read_image(path, size, colour)
@@ -44,9 +47,7 @@ def read_images(paths: Sequence[Path], names: Sequence[str], size: int, colour: 
 
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(read, paths))
-    bad = [
-        f"{name} ({result})" for name, result in zip(names, results, strict=True) if isinstance(result, str)
-    ]
+    bad = [f"{name} ({result})" for name, result in zip(names, results, strict=True) if isinstance(result, str)]
     if bad:
         raise DataError(
             f"{len(bad)} of {len(paths)} image files cannot be read: {shorten(bad)}; replace or remove them."

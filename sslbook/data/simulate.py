@@ -10,15 +10,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .errors import DataError
 from .images import Card, Images, ImageSplit
 
 SIZE = 28  # pixels
 Spread = Callable[[float, float], np.ndarray]
 
 
-def simulate_chest_films(
-    n_train: int = 1200, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0
-) -> Images:
+def simulate_chest_films(n_train: int = 1200, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0) -> Images:
     """Draw the stand-in of PneumoniaMNIST.
 
     As in the real set, 74 % of the training films show pneumonia, validation is drawn like training, and test
@@ -35,6 +34,7 @@ def simulate_chest_films(
     -------
     Images of 28 x 28 grey pixels, classes "normal" and "pneumonia"
     """
+    _check(n_train, difficulty, nuisance)
     rng = np.random.default_rng(seed)
     splits = []
     for name, n, share, shift in (
@@ -66,6 +66,7 @@ def simulate_breast_ultrasound(
     -------
     Images of 28 x 28 grey pixels, classes "malignant" (the finding, label 0) and "normal or benign"
     """
+    _check(n_train, difficulty, nuisance)
     rng = np.random.default_rng(seed)
     splits = []
     for name, n in (("train", n_train), ("validation", n_train // 5), ("test", 2 * n_train // 5)):
@@ -73,6 +74,13 @@ def simulate_breast_ultrasound(
         splits.append(_split(name, _ultrasound(rng, labels == 0, difficulty, nuisance), labels))
     card = _card("breastmnist", "Stand-in for BreastMNIST: drawn breast ultrasound, 28x28")
     return Images(*splits, classes=("malignant", "normal or benign"), positive=0, card=card)
+
+
+def _check(n_train: int, difficulty: float, nuisance: float) -> None:
+    if n_train < 24:
+        raise DataError(f"n_train is {n_train}; draw at least 24, so that every split holds both classes.")
+    if difficulty <= 0 or nuisance < 0:
+        raise DataError(f"difficulty is {difficulty} and nuisance {nuisance}; give one above 0 and one not below.")
 
 
 def _shuffled_labels(rng: np.random.Generator, n: int, share: float) -> np.ndarray:
@@ -96,9 +104,7 @@ def _card(name: str, title: str) -> Card:
     )
 
 
-def _chest_films(
-    rng: np.random.Generator, sick: np.ndarray, difficulty: float, nuisance: float
-) -> np.ndarray:
+def _chest_films(rng: np.random.Generator, sick: np.ndarray, difficulty: float, nuisance: float) -> np.ndarray:
     """Return films (n, 28, 28), 0 to 255; `sick` (n,) tells which show pneumonia."""
     spread = _spread(rng, len(sick), nuisance)
     x, y = _posed_grid(spread(0, 0.07), spread(0, 0.08), spread(0, 0.06), spread(0, 0.09), spread(0, 0.07))
@@ -184,9 +190,7 @@ def _expose(rng: np.random.Generator, film: np.ndarray, spread: Spread) -> np.nd
     return 255 * np.clip(film, 0, 1) ** np.exp(spread(0, 0.15))
 
 
-def _ultrasound(
-    rng: np.random.Generator, malignant: np.ndarray, difficulty: float, nuisance: float
-) -> np.ndarray:
+def _ultrasound(rng: np.random.Generator, malignant: np.ndarray, difficulty: float, nuisance: float) -> np.ndarray:
     """Return scans (n, 28, 28), 0 to 255; `malignant` (n,) tells which show cancer."""
     spread = _spread(rng, len(malignant), nuisance)
     x, y = _posed_grid(*(spread(0, 0.05) for _ in range(5)))

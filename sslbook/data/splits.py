@@ -52,9 +52,7 @@ def complete_splits(
         if (split == name).any() or (labels[pool] < 0).all():
             continue
         if not 0 < share < remaining:
-            raise DataError(
-                f"The {name} share is {share}; the shares of test and validation must be in (0, 1)."
-            )
+            raise DataError(f"The {name} share is {share}; the shares of test and validation must be in (0, 1).")
         held_groups = None if groups is None else groups[pool]
         split[pool[_held_out(name, labels[pool], held_groups, classes, share / remaining, seed)]] = name
         remaining -= share

@@ -16,6 +16,8 @@ from tqdm.auto import tqdm
 from .catalog import CATALOG, DataFile, DataSet
 from .errors import DataError, Offline
 
+pooch.get_logger().setLevel("WARNING")  # the progress bar says it already
+
 PATIENCE = 4.5  # seconds until "no network" is certain; with the hashing it stays under five
 
 
@@ -25,7 +27,7 @@ def cache_dir() -> Path:
     return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("sslbook"))
 
 
-def entry(name: str) -> DataSet:
+def find(name: str) -> DataSet:
     """Return the catalog entry called `name`.
 
     Raises
@@ -54,7 +56,7 @@ def fetch(name: str) -> list[Path]:
         `$SSLBOOK_OFFLINE` is set.
     DataError : a file has the wrong size or hash, or the cache cannot be written.
     """
-    return [_fetch_file(file) for file in entry(name).files]
+    return [_fetch_file(file) for file in find(name).files]
 
 
 def _fetch_file(file: DataFile) -> Path:
@@ -63,15 +65,29 @@ def _fetch_file(file: DataFile) -> Path:
         _verify(file, path)
         return path
     if os.environ.get("SSLBOOK_OFFLINE"):
-        raise Offline(f"{file.name} is not in {path.parent} and SSLBOOK_OFFLINE forbids to download it.")
-    problems = []
-    for url in _answering(file.urls, PATIENCE):
+        raise _offline(file, path, "SSLBOOK_OFFLINE forbids it")
+    urls, failures = _answering(file.urls, PATIENCE)
+    if not urls:
+        raise _offline(file, path, "; ".join(failures))
+    found = []
+    for url in urls:
         try:
             _download(file, url, path)
             return path
         except DataError as error:
-            problems.append(str(error))
-    raise DataError(" ".join(problems) + " Run again; if it stays, place the official file there by hand.")
+            found.append(str(error))
+        except OSError as error:
+            full = error.errno == errno.ENOSPC
+            raise DataError(
+                f"{file.name} ({file.size:,} bytes) cannot be kept in {path.parent}: "
+                f"{'the disk is full; free some space' if full else 'it is not writable; allow it'}, or set "
+                "SSLBOOK_DATA to another folder."
+            ) from error
+    raise DataError(
+        f"Download of {file.name} failed: expected {file.size:,} bytes with sha256 {file.sha256}, found "
+        f"{'; '.join(dict.fromkeys(found))}; run again, and if it stays place the official file in "
+        f"{path.parent} by hand."
+    )
 
 
 def _verify(file: DataFile, path: Path) -> None:
@@ -83,14 +99,22 @@ def _verify(file: DataFile, path: Path) -> None:
         )
 
 
-def _answering(urls: Sequence[str], seconds: float) -> list[str]:
-    """Ask all `urls` at once; return them, the first that answers in front, without those that had failed.
+def _offline(file: DataFile, path: Path, why: str) -> Offline:
+    return Offline(
+        f"{file.name} is not in {path.parent} and cannot be downloaded ({why}); connect and run again, or "
+        "place the official file there by hand."
+    )
+
+
+def _answering(urls: Sequence[str], seconds: float) -> tuple[list[str], list[str]]:
+    """Ask all `urls` at once, and wait for the first that answers.
 
     Each is asked in a daemon thread, because a name look-up cannot be given a time limit.
 
-    Raises
-    ------
-    Offline : none gave an answer of status 200 within `seconds`.
+    Returns
+    -------
+    The urls, the one that answered in front, without those that failed before it; none if none answered
+    within `seconds`. And what was wrong with those that failed.
     """
     answers: queue.Queue[tuple[str, str | None]] = queue.Queue()
 
@@ -110,43 +134,34 @@ def _answering(urls: Sequence[str], seconds: float) -> list[str]:
         except queue.Empty:
             break
         if failure is None:
-            return [url, *(other for other in urls if other != url and other not in failures)]
+            return [url, *(other for other in urls if other != url and other not in failures)], []
         failures[url] = failure
-    silent = [(url, f"did not answer within {seconds:g} s") for url in urls if url not in failures]
-    reasons = dict.fromkeys(f"{urlsplit(url).hostname} {why}" for url, why in [*failures.items(), *silent])
-    raise Offline("; ".join(reasons))
+    silent = dict.fromkeys(urls, f"did not answer within {seconds:g} s")
+    return [], list(dict.fromkeys(f"{_host(url)} {why}" for url, why in (silent | failures).items()))
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or url
 
 
 def _download(file: DataFile, url: str, path: Path) -> None:
-    """Download `url` beside `path`, verify it, and only then give it its name."""
+    """Download `url` beside `path`, verify it, and only then give it its name.
+
+    Raises
+    ------
+    DataError : says what was found in place of the official file.
+    OSError : nothing can be written there.
+    """
 
     def stream(url: str, target: str, _pooch: object) -> None:
-        with tqdm(desc=file.name, unit="B", unit_scale=True) as bar:
+        failure = ""
+        with tqdm(desc=file.name, total=file.size, unit="B", unit_scale=True) as bar:
             try:
-                pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16, timeout=30)(url, target, None)
+                pooch.HTTPDownloader(progressbar=bar, chunk_size=2**13, timeout=30)(url, target, None)
             except requests.RequestException as error:
-                failure = type(error).__name__
-            else:
-                failure = "the host sent other bytes"
-        size = os.path.getsize(target)
-        if size != file.size:
-            raise DataError(
-                f"Download of {file.name} from {host} is not whole: expected {file.size:,} bytes, found "
-                f"{size:,} ({failure})."
-            )
+                failure = f", broken off ({type(error).__name__})"
+        size, digest = os.path.getsize(target), pooch.file_hash(target)
+        if digest != file.sha256:
+            raise DataError(f"{size:,} bytes with sha256 {digest} from {_host(url)}{failure}")
 
-    host = urlsplit(url).hostname
-    try:
-        pooch.retrieve(url, f"sha256:{file.sha256}", fname=path.name, path=path.parent, downloader=stream)
-    except DataError:
-        raise
-    except ValueError as error:
-        raise DataError(f"Download of {file.name} from {host} is not the official file: {error}.") from error
-    except OSError as error:
-        why = (
-            "the disk is full" if error.errno == errno.ENOSPC else f"it cannot be written ({error.strerror})"
-        )
-        raise DataError(
-            f"Cannot keep {file.name} ({file.size:,} bytes) in {path.parent}: {why}; free space there, or "
-            "set SSLBOOK_DATA to a folder you may write to."
-        ) from error
+    pooch.retrieve(url, f"sha256:{file.sha256}", fname=path.name, path=path.parent, downloader=stream)

@@ -1,0 +1,196 @@
+"""The cache: official bytes or a sentence, and the stand-in only where there is no network."""
+
+import errno
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from sslbook import data
+from sslbook.data import store
+
+from .conftest import refuses
+
+
+def closed_port() -> str:
+    """Return an address of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/file"
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*")) if folder.exists() else []
+
+
+def test_downloads_once_and_verifies(tiny, host):
+    path = tiny(f"{host}/good")
+    images = data.load("tiny", source="real")
+    assert images.source == "real"
+    assert files_in(path.parent) == ["tiny.npz"]
+    before = path.stat().st_mtime_ns
+    tiny(closed_port())
+    assert data.fetch("tiny") == [path]
+    assert path.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("bad", ["/cut", "/short", "/wrong", "/busy"])
+def test_second_address_serves_when_the_first_is_bad(tiny, host, bad):
+    path = tiny(f"{host}{bad}", f"{host}/good")
+    assert data.fetch("tiny") == [path]
+
+
+def test_truncated_download_is_never_replaced_by_the_stand_in(tiny, host, payload):
+    path = tiny(f"{host}/cut")
+    with refuses("tiny.npz", f"expected {len(payload):,} bytes", "found 8,192 bytes", "broken off", "run again"):
+        data.load("tiny")
+    assert files_in(path.parent) == []
+
+
+@pytest.mark.parametrize(("bad", "size"), [("/short", "1,000 bytes"), ("/wrong", "bytes with sha256")])
+def test_other_bytes_are_never_kept(tiny, host, bad, size):
+    path = tiny(f"{host}{bad}")
+    with refuses("tiny.npz", size, "127.0.0.1", "by hand"):
+        data.load("tiny")
+    assert files_in(path.parent) == []
+
+
+def test_wrong_hash_in_the_cache_names_both_and_the_mend(tiny, host, payload):
+    path = tiny(f"{host}/good")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(payload[:1000])
+    with refuses("tiny.npz", f"{len(payload):,} bytes", "1,000 bytes", "sha256", "delete it"):
+        data.load("tiny")
+
+
+def test_file_placed_by_hand_is_used(tiny, payload):
+    path = tiny(closed_port())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(payload)
+    assert data.load("tiny").source == "real"
+
+
+def test_read_only_cache_serves(tiny, payload):
+    path = tiny(closed_port())
+    path.parent.mkdir(parents=True)
+    path.write_bytes(payload)
+    path.chmod(0o444)
+    path.parent.chmod(0o555)
+    try:
+        assert data.load("tiny").source == "real"
+    finally:
+        path.parent.chmod(0o755)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_read_only_cache_without_the_file(tiny, host):
+    path = tiny(f"{host}/good")
+    path.parent.mkdir(parents=True)
+    path.parent.chmod(0o555)
+    try:
+        with refuses("tiny.npz", "not writable", "SSLBOOK_DATA"):
+            data.load("tiny")
+    finally:
+        path.parent.chmod(0o755)
+
+
+def test_cache_that_cannot_be_made(tiny, host, cache):
+    tiny(f"{host}/good")
+    cache.write_text("a file where the folder should be")
+    with refuses("tiny.npz", "not writable", "SSLBOOK_DATA"):
+        data.load("tiny")
+
+
+def test_full_disk(tiny, host, monkeypatch):
+    path = tiny(f"{host}/good")
+
+    def write_half(self, url, target, pooch):
+        Path(target).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store.pooch.HTTPDownloader, "__call__", write_half)
+    with refuses("tiny.npz", "disk is full", "SSLBOOK_DATA"):
+        data.load("tiny")
+    assert files_in(path.parent) == []
+
+
+@pytest.mark.parametrize("address", ["closed", "busy", "none"])
+def test_no_network_gives_the_stand_in_loudly(tiny, host, monkeypatch, capsys, address):
+    tiny({"closed": closed_port(), "busy": f"{host}/busy", "none": "https://host.invalid/file"}[address])
+    if address == "none":
+
+        def unreachable(*_, **__):
+            raise requests.ConnectionError("Network is unreachable")
+
+        monkeypatch.setattr(requests, "get", unreachable)
+    images = data.load("tiny")
+    assert images.source == "simulated"
+    assert "SIMULATED" in images.card._repr_html_()
+    printed = capsys.readouterr().out
+    assert "SIMULATED DATA instead of tiny" in printed
+    assert "tiny.npz" in printed
+    with refuses("tiny.npz", "connect and run again", "by hand", error=data.Offline):
+        data.load("tiny", source="real")
+
+
+def test_silent_network_is_given_up_in_time(tiny, host, monkeypatch):
+    assert store.PATIENCE < 5
+    monkeypatch.setattr(store, "PATIENCE", 0.3)
+    tiny(f"{host}/silent", f"{host}/silent?2")
+    start = time.perf_counter()
+    with refuses("did not answer within 0.3 s", error=data.Offline):
+        data.fetch("tiny")
+    assert time.perf_counter() - start < 1
+
+
+def test_name_look_up_that_hangs_is_given_up_in_time(tiny, monkeypatch):
+    monkeypatch.setattr(store, "PATIENCE", 0.2)
+    monkeypatch.setattr(requests, "get", lambda *_, **__: time.sleep(2))
+    tiny("https://host.invalid/file")
+    start = time.perf_counter()
+    with refuses("host.invalid", error=data.Offline):
+        data.fetch("tiny")
+    assert time.perf_counter() - start < 1
+
+
+def test_offline_switch_forbids_the_network(tiny, host, monkeypatch):
+    tiny(f"{host}/good")
+    monkeypatch.setenv("SSLBOOK_OFFLINE", "1")
+    assert data.load("tiny").source == "simulated"
+
+
+def test_source_can_be_chosen(capsys):
+    images = data.load("breastmnist", source="simulated")
+    assert images.source == "simulated"
+    assert capsys.readouterr().out == ""
+    with refuses("'fake'", "'auto'"):
+        data.load("breastmnist", source="fake")
+
+
+def test_unknown_name_lists_the_catalog():
+    with refuses("'chestmnist'", "pneumoniamnist", "breastmnist"):
+        data.load("chestmnist")
+
+
+def test_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("SSLBOOK_DATA", str(tmp_path))
+    assert data.cache_dir() == tmp_path
+    monkeypatch.delenv("SSLBOOK_DATA")
+    assert data.cache_dir().name == "sslbook"
+
+
+@pytest.mark.parametrize("entry", data.CATALOG.values(), ids=lambda entry: entry.name)
+def test_catalog_entries_are_complete(entry):
+    assert entry.licence and entry.citation and entry.provenance and entry.known_problems
+    assert 0 <= entry.positive < len(entry.classes)
+    for file in entry.files:
+        assert len(file.sha256) == 64
+        assert len(file.urls) > 1
+        assert all(url.startswith("https://") for url in file.urls)
+    stand_in = entry.simulator()
+    assert stand_in.name == entry.name
+    assert stand_in.classes == entry.classes
+    assert stand_in.positive == entry.positive
