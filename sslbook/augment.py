@@ -53,7 +53,7 @@ def random_affine(
 
     Returns
     -------
-    float tensor, shape (n, 2, 3): maps output coordinates in [-1, 1] to input coordinates, as ``affine_grid`` wants them.
+    float tensor, shape (n, 2, 3): from output coordinates in [-1, 1] to input coordinates, as ``affine_grid`` takes them.
     """
     size = uniform(n, *area, generator).sqrt()
     ratio = torch.exp(uniform(n, math.log(aspect[0]), math.log(aspect[1]), generator)).sqrt()

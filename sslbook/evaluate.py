@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +24,7 @@ from torch import nn
 
 from sslbook.augment import Augment, to_tensor
 from sslbook.encoders import encode
+from sslbook.train import side_by_side
 
 # ---------------------------------------------------------------------------------------------------- metrics
 
@@ -300,22 +300,10 @@ def fine_tune(
         return predict(model, test_images), predict(model, images[held])
 
     folds = list(inner_folds(labels, seed, folds=3))
-    if len(folds) > 1 and next(encoder.parameters()).device.type == "cpu":
-        parts = side_by_side(run, folds)
-    else:
-        parts = [run(fold) for fold in folds]
+    parts = side_by_side(run, folds) if len(folds) > 1 else [run(folds[0])]
     mean = np.mean([test for test, _ in parts], axis=0)
     held_labels = labels[np.concatenate([held for _, held in folds])]
     return Prediction(mean, decide(np.concatenate([held for _, held in parts]), held_labels, mean))
-
-
-def side_by_side(function: Callable, items: Sequence) -> list:
-    """Map over items with one single-threaded worker per core: a small batch cannot keep two cores busy."""
-    threads = torch.get_num_threads()
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        results = list(pool.map(function, items))
-    torch.set_num_threads(threads)
-    return results
 
 
 def predict(model: nn.Module, images: np.ndarray) -> np.ndarray:

@@ -37,8 +37,8 @@ class Entrant:
     family : "trivial", "classical", "supervised" or "ssl".
     fit : maps (indices of the drawn labels, seed) to a Prediction for the test cases.
     seeds : repeats of what is random in the method itself, a pretraining for example.
-    crossed : True runs every seed on every draw; False gives draw i the seed i modulo the number of seeds. At the budget
-        of all labels there is one draw, and every seed runs.
+    crossed : True runs every seed on every draw; False gives draw i the seed i modulo the number of seeds. At the full
+        budget there is one draw, and every seed runs.
     draws : run on the first so many draws only; None means all.
     budgets : run at these budgets only; None means all.
     setup_seconds : CPU-seconds spent once before any label is seen (pretraining), per seed.

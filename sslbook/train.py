@@ -3,7 +3,8 @@
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -206,3 +207,16 @@ def load_checkpoint(path: Path, objective, optimizer, schedule, history: History
     optimizer.load_state_dict(state["optimizer"])
     schedule.load_state_dict(state["schedule"])
     history.epochs.extend(state["epochs"])
+
+
+def side_by_side(function: Callable, items: Iterable) -> list:
+    """Map over independent items, one single-threaded worker per core; one after the other on a graphics card.
+
+    Small networks cannot keep two cores busy with one batch; two of them can.
+    """
+    threads = torch.get_num_threads()
+    workers = 1 if torch.cuda.is_available() else threads
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+        results = list(pool.map(function, items))
+    torch.set_num_threads(threads)
+    return results

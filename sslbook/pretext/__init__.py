@@ -4,8 +4,9 @@
 number, ``reference_values(batch_size)`` names the values of the loss that a learning curve should be read against.
 """
 
+from sslbook.pretext.distillation import Distillation
 from sslbook.pretext.rotation import RotationPrediction
 from sslbook.pretext.simclr import SimCLR, nt_xent, projection_head
 from sslbook.pretext.vicreg import VICReg, vicreg_loss
 
-__all__ = ["RotationPrediction", "SimCLR", "VICReg", "nt_xent", "projection_head", "vicreg_loss"]
+__all__ = ["Distillation", "RotationPrediction", "SimCLR", "VICReg", "nt_xent", "projection_head", "vicreg_loss"]
