@@ -65,11 +65,12 @@ def _thumbnails(pixels: np.ndarray) -> np.ndarray:
     The mean thumbnail is shrunk as if ten flat images were there too, so that a handful of images keep a
     pattern.
     """
-    rows, columns = (_area_weights(length) for length in pixels.shape[1:3])
-    small = np.stack([rows @ image.mean(axis=-1, dtype=np.float32) @ columns.T for image in pixels])
-    flat = small.reshape(len(small), -1)
-    flat = _unit(flat - flat.mean(axis=1, keepdims=True))
-    return _unit(flat - flat.sum(axis=0) / (len(flat) + 10))
+    down, across = (_area_weights(length) for length in pixels.shape[1:3])
+    small = np.stack([down @ image.mean(axis=-1, dtype=np.float32) @ across.T for image in pixels])
+    rows = small.reshape(len(small), -1)
+    rows = _unit(rows - rows.mean(axis=1, keepdims=True))
+    common = rows.sum(axis=0) / (len(rows) + 10)
+    return _unit(np.where(rows.any(axis=1, keepdims=True), rows - common, 0))
 
 
 def _area_weights(length: int) -> np.ndarray:

@@ -64,12 +64,26 @@ class ImageSplit:
     labels : int64 array (n,), -1 where the label is not known.
     groups : str array (n,), the patient or site of each image, or None where the data do not tell.
     names : str array (n,), what to call an image when something is wrong with it.
+
+    Raises
+    ------
+    DataError : pixels of another type or shape, or unequal lengths.
     """
 
     images: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None
     names: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise DataError(
+                f"The pixels are {self.images.dtype} of shape {self.images.shape}; give uint8 of shape "
+                "(n, height, width, channels)."
+            )
+        for what, given in (("labels", self.labels), ("groups", self.groups), ("names", self.names)):
+            if given is not None and given.shape != (len(self),):
+                raise DataError(f"There are {len(self)} images but {what} of shape {given.shape}; give one for each.")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -131,7 +145,7 @@ class Images:
                         self.splits[s].names[self.splits[s].groups == group][0] for s in (owner[group], split_name)
                     ]
                     raise DataError(
-                        f"Group {group!r} of {self.name} is in {owner[group]} ({names[0]}) and in "
+                        f"Group {str(group)!r} of {self.name} is in {owner[group]} ({names[0]}) and in "
                         f"{split_name} ({names[1]}); keep all images of a group in one split."
                     )
 

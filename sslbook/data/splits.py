@@ -94,7 +94,7 @@ def _held_out_groups(
     labelled_groups = np.unique(groups[labels >= 0])
     if len(labelled_groups) < 2:
         raise DataError(
-            f"All labelled images left are of one group, {labelled_groups[0]!r}, which cannot be in two "
+            f"All labelled images left are of one group, {str(labelled_groups[0])!r}, which cannot be in two "
             "splits; add images of other groups."
         )
     best, best_gap = None, np.inf

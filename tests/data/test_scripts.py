@@ -1,0 +1,95 @@
+"""The command-line programs of data_scripts/."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sslbook import data
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted((ROOT / "data_scripts").glob("*.py"))
+
+
+def program(name):
+    return runpy.run_path(str(ROOT / "data_scripts" / f"{name}.py"))["main"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_runs_from_the_command_line(script):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(script), "--help"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
+def test_fetch_lists_the_catalog(cache, capsys):
+    program("fetch")(["--list"])
+    printed = capsys.readouterr().out
+    for name in data.CATALOG:
+        assert name in printed
+    assert "4.2 MB, CC BY 4.0, not fetched yet" in printed
+    assert not cache.exists()
+
+
+def test_fetch_downloads_what_is_named(tiny, host, capsys):
+    path = tiny(f"{host}/good")
+    program("fetch")(["tiny"])
+    assert path.exists()
+    assert str(path) in capsys.readouterr().out
+
+
+def test_fetch_goes_on_after_a_failure_and_says_so(tiny, host, capsys):
+    path = tiny(f"{host}/good")
+    with pytest.raises(SystemExit, match="no data set 'nope'"):
+        program("fetch")(["nope", "tiny"])
+    assert path.exists()
+
+
+def test_simulate_writes_what_the_container_reads(tmp_path, capsys):
+    program("simulate")(["breastmnist", str(tmp_path / "x.npz"), "--n-train", "40", "--seed", "3"])
+    images = data.Images.from_npz(tmp_path / "x.npz")
+    assert images.source == "simulated"
+    assert (images.train.images == data.simulate_breast_ultrasound(n_train=40, seed=3).train.images).all()
+    assert "SIMULATED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["nope", "x.npz"], ["breastmnist", "gone/x.npz"]])
+def test_simulate_fails_with_a_sentence(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="was not written"):
+        program("simulate")(arguments)
+
+
+def test_prepare_folder(folder, tmp_path, capsys):
+    (folder / "sick" / "copy.png").write_bytes(next((folder / "healthy").glob("*.png")).read_bytes())
+    program("prepare_images")([str(folder), str(tmp_path / "x.npz"), "--size", "12", "--positive", "healthy"])
+    images = data.Images.from_npz(tmp_path / "x.npz")
+    assert images.shape == (12, 12, 1)
+    assert images.positive == 0
+    printed = capsys.readouterr().out
+    assert "1 pairs of equal or nearly equal images" in printed
+    assert "No groups were given" in printed
+
+
+def test_prepare_table(folder, tmp_path, capsys):
+    files = sorted(folder.rglob("*.png"))
+    table = pd.DataFrame({"file": files, "finding": [f.parent.name for f in files], "child": range(16)})
+    table.to_csv(tmp_path / "films.csv", index=False)
+    columns = ["--path", "file", "--label", "finding", "--group", "child", "--image-folder", str(folder)]
+    program("prepare_images")([str(tmp_path / "films.csv"), str(tmp_path / "x.npz"), "--colour", *columns])
+    images = data.Images.from_npz(tmp_path / "x.npz")
+    assert images.shape == (28, 28, 3)
+    assert len(set(images.train.groups) & set(images.test.groups)) == 0
+
+
+def test_prepare_fails_with_a_sentence_and_leaves_nothing(tmp_path):
+    with pytest.raises(SystemExit, match="was not written: There is no folder"):
+        program("prepare_images")([str(tmp_path / "gone"), str(tmp_path / "x.npz")])
+    assert list(tmp_path.iterdir()) == []

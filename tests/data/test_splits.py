@@ -1,0 +1,60 @@
+"""Cutting splits: shares, classes and groups."""
+
+import numpy as np
+import pytest
+
+from sslbook.data.splits import complete_splits
+
+from .conftest import refuses
+
+
+def cut(labels, groups=None, validation=0.15, test=0.25, seed=0, split=None):
+    labels = np.asarray(labels)
+    split = np.full(len(labels), "train", dtype="<U10") if split is None else np.array(split, dtype="<U10")
+    classes = tuple(f"c{i}" for i in range(labels.max() + 1))
+    return complete_splits(split, labels, groups, classes, validation, test, seed)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_class_is_cut_by_its_share(seed):
+    labels = np.repeat([0, 1, 2], [200, 60, 20])
+    split = cut(labels, seed=seed)
+    for label, expected in ((0, (120, 30, 50)), (1, (36, 9, 15)), (2, (12, 3, 5))):
+        counts = [(split[labels == label] == name).sum() for name in ("train", "validation", "test")]
+        assert tuple(counts) == expected
+
+
+def test_three_images_of_a_class_suffice():
+    split = cut([0, 0, 0, 1, 1, 1])
+    assert sorted(split[:3]) == sorted(split[3:]) == ["test", "train", "validation"]
+    with refuses("'c1'", "at least three"):
+        cut([0, 0, 0, 1, 1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_are_never_split_and_classes_stay_balanced(seed):
+    rng = np.random.default_rng(seed)
+    groups = np.array([f"patient {i}" for i in np.repeat(np.arange(60), rng.integers(1, 9, 60))])
+    sick = rng.random(60) < 0.3
+    labels = sick[[int(group.split()[1]) for group in groups]].astype(int)
+    split = cut(labels, groups, seed=seed)
+    for group in set(groups):
+        assert len(set(split[groups == group])) == 1
+    for label in (0, 1):
+        assert (split[labels == label] == "test").mean() == pytest.approx(0.25, abs=0.08)
+        assert (split[labels == label] == "validation").mean() == pytest.approx(0.15, abs=0.08)
+
+
+def test_class_within_one_group_cannot_be_everywhere():
+    groups = np.array(["p1"] * 3 + ["p2", "p3", "p4", "p5"])
+    with refuses("'c1'", "1 groups", "at least three"):
+        cut([1, 1, 1, 0, 0, 0, 0], groups)
+
+
+def test_only_what_lacks_is_cut():
+    official = ["train"] * 20 + ["test"] * 4
+    split = cut([0, 1] * 12, split=official, validation=0.2)
+    assert (split[20:] == "test").all()
+    assert (split[:20] == "validation").sum() == 4
+    complete = ["train"] * 16 + ["validation"] * 4 + ["test"] * 4
+    assert list(cut([0, 1] * 12, split=complete)) == complete
