@@ -112,7 +112,7 @@ class Images:
 
     Raises
     ------
-    DataError : only one class, a class without training images, or a group in two splits.
+    DataError : only one class, a label without a class, a class without training images, or a group in two splits.
     """
 
     train: ImageSplit
@@ -128,6 +128,12 @@ class Images:
                 f"{self.name} has one class only, {self.classes[0]!r}; give images of at least two classes, "
                 "or none with a label."
             )
+        for split in self.splits.values():
+            for i in np.flatnonzero((split.labels < -1) | (split.labels >= len(self.classes)))[:1]:
+                raise DataError(
+                    f"Image {split.names[i]} of {self.name} has the label {split.labels[i]}; labels go from 0 to "
+                    f"{len(self.classes) - 1}, and -1 stands for unknown."
+                )
         seen = np.bincount(self.train.labelled.labels, minlength=len(self.classes))
         for label in np.flatnonzero(seen == 0):
             raise DataError(
@@ -192,12 +198,7 @@ class Images:
             "card": np.array(json.dumps(asdict(self.card))),
         }
         for name, split in self.splits.items():
-            parts = {
-                "images": split.images,
-                "labels": split.labels,
-                "names": split.names,
-                "groups": split.groups,
-            }
+            parts = {"images": split.images, "labels": split.labels, "names": split.names, "groups": split.groups}
             arrays |= {f"{NPZ_KEYS[name]}_{k}": part for k, part in parts.items() if part is not None}
         path = Path(path)
         part = path.with_name(path.name + ".part")
@@ -278,12 +279,14 @@ class Images:
         if not root.is_dir():
             raise DataError(f"There is no folder {root}; give the folder that holds the class folders.")
         files, other = _image_files(root)
-        places = [_place(file.relative_to(root), _has_official_splits(root)) for file in files]
+        official = _has_official_splits(root)
+        places = [_place(file.relative_to(root), official) for file in files]
+        names = [file.relative_to(root).as_posix() for file in files]
         problems = [f"{len(other)} files without an image's ending were left out: {shorten(other)}."] if other else []
         return _assemble(
-            read_images(files, [file.relative_to(root).as_posix() for file in files], size, colour),
+            read_images(files, names, size, colour),
             [label for _, label in places],
-            names=[file.relative_to(root).as_posix() for file in files],
+            names=names,
             split=np.array([split for split, _ in places]),
             shares=(validation, test, seed),
             positive=positive,
@@ -330,32 +333,17 @@ class Images:
         _refuse(csv, table, names == "", f"no {path}", "fill it in or delete the row")
         _refuse(csv, table, names.duplicated(), "a file that an earlier row has", "keep one row per file")
         missing = ~names.map(lambda name: (folder / name).is_file()).astype(bool)
-        _refuse(
-            csv,
-            table,
-            missing,
-            f"a file that is not in {folder}",
-            "mend the path or give image_folder",
-            names,
-        )
+        _refuse(csv, table, missing, f"a file that is not in {folder}", "mend the path or give image_folder", names)
         if group is not None:
             _refuse(csv, table, table[group] == "", f"no {group}", "fill it in, so that no group is in two splits")
         splits = None
         if split is not None:
             splits = table[split].str.lower().map(SPLIT_NAMES)
-            _refuse(
-                csv,
-                table,
-                splits.isna(),
-                f"a {split} that is not train, val or test",
-                "mend it",
-                table[split],
-            )
+            _refuse(csv, table, splits.isna(), f"a {split} that is not train, val or test", "mend it", table[split])
+        given = [""] * len(table) if label is None else table[label]
         return _assemble(
             read_images([folder / name for name in names], names.tolist(), size, colour),
-            [None] * len(table)
-            if label is None
-            else [x if x.lower() not in ("", "nan") else None for x in table[label]],
+            [None if name.lower() in ("", "nan") else name for name in given],
             groups=None if group is None else table[group].to_numpy(dtype=str),
             names=names.tolist(),
             split=None if splits is None else splits.to_numpy(dtype=str),
@@ -441,7 +429,9 @@ def _assemble(
     positive: str | None = None,
 ) -> Images:
     """Cut the splits that lack, and check the whole."""
-    classes = tuple(sorted({x for x in label_names if x is not None}) if classes is None else classes)
+    found = {x for x in label_names if x is not None}
+    in_order = sorted(found, key=lambda name: (int(name) if name.isdecimal() else -1, name))
+    classes = tuple(in_order if classes is None else classes)
     if len(classes) == 1:
         raise DataError(
             f"{card.name} has one class only, {classes[0]!r}; give images of at least two classes, or label "
@@ -471,11 +461,12 @@ def _positive_index(classes: tuple[str, ...], positive: str | None) -> int:
 
 def _image_files(root: Path) -> tuple[list[Path], list[str]]:
     """Return the image files under `root` in order, and the names of all other files."""
-    files = sorted(
+    shown = (
         file
         for file in root.rglob("*")
         if file.is_file() and not any(part.startswith((".", "__MACOSX")) for part in file.relative_to(root).parts)
     )
+    files = sorted(shown, key=lambda file: file.relative_to(root).as_posix())  # alike on every system
     images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     other = [file.relative_to(root).as_posix() for file in files if file.suffix.lower() not in IMAGE_SUFFIXES]
     if not images:
@@ -516,7 +507,8 @@ def _read_table(csv: Path, columns: Sequence[str]) -> pd.DataFrame:
     except FileNotFoundError:
         raise DataError(f"There is no table {csv}; mend its path.") from None
     except (ValueError, OSError) as error:
-        raise DataError(f"{csv} cannot be read as a comma-separated table in UTF-8: {error}.") from error
+        why = str(error).strip().rstrip(".")
+        raise DataError(f"{csv} cannot be read ({why}); save it as a comma-separated table in UTF-8.") from error
     table.columns = table.columns.str.strip()
     for column in columns:
         if column not in table:

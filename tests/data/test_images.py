@@ -63,6 +63,12 @@ class TestContainer:
         with refuses("'b'", "no labelled training image"):
             Images(split_of(4, 1), split_of(2), split_of(2), ("a", "b"), 1, own_card("mine", "", ()))
 
+    @pytest.mark.parametrize("label", [2, -2])
+    def test_label_without_a_class(self, label):
+        odd = dataclasses.replace(split_of(2), labels=np.array([0, label]))
+        with refuses("image 1", f"label {label}", "0 to 1"):
+            Images(split_of(4), odd, split_of(2), ("a", "b"), 1, own_card("mine", "", ()))
+
     @pytest.mark.parametrize("where", ["validation", "test"])
     def test_group_on_both_sides(self, where):
         parts = {
@@ -293,6 +299,11 @@ class TestTable:
         with refuses("no table", "gone.csv"):
             Images.from_csv(tmp_path / "gone.csv")
 
+    def test_ragged_table(self, tmp_path):
+        (tmp_path / "ragged.csv").write_text("path,label\na.png,sick\nb.png,sick,,,\n")
+        with refuses("ragged.csv", "line 3", "comma-separated"):
+            Images.from_csv(tmp_path / "ragged.csv")
+
     def test_foreign_encoding(self, tmp_path):
         (tmp_path / "latin.csv").write_bytes("path,label\nf\xfcnf.png,krank\n".encode("latin-1"))
         with refuses("latin.csv", "UTF-8"):
@@ -310,6 +321,10 @@ class TestArrays:
         images = Images.from_arrays(self.pixels, labels)
         assert len(images.classes) == 2
         assert images.counts().to_numpy().tolist() == [[6, 2, 2], [6, 2, 2]]
+
+    def test_numbers_keep_their_order(self):
+        images = Images.from_arrays(np.repeat(self.pixels, 3, axis=0), np.repeat([1, 2, 10], 20))
+        assert images.classes == ("1", "2", "10")
 
     def test_numbers_of_named_classes(self):
         images = Images.from_arrays(self.pixels, [0, 1] * 10, classes=["sick", "well"], positive="sick")
