@@ -3,6 +3,7 @@
 import math
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -100,7 +101,8 @@ def pretrain(
     Raises
     ------
     ValueError
-        If there are fewer pictures than one batch, or the checkpoint belongs to other settings or is damaged.
+        If there are fewer than two pictures, the loss is not finite, or the checkpoint is damaged or belongs to other
+        settings.
     """
     if len(images) < 2:
         raise ValueError(f"pretraining needs at least 2 pictures, there are {len(images)}; give it more.")
@@ -112,13 +114,14 @@ def pretrain(
         precision=precision or default_precision(),
     )
     fabric.launch()
+    batch_size -= batch_size % fabric.world_size  # processes can only gather shares of one size
     steps = len(images) // batch_size
     history = History(objective.reference_values(batch_size), images_per_epoch=steps * batch_size)
     optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
     settings = {
-        "objective": type(objective).__name__, "pictures": len(images), "epochs": epochs, "batch_size": batch_size,
-        "learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed,
+        **describe(objective), "pictures": (len(images), zlib.crc32(np.ascontiguousarray(images))), "epochs": epochs,
+        "batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed,
     }  # fmt: skip
     if checkpoint is not None and Path(checkpoint).exists():
         load_checkpoint(Path(checkpoint), objective, optimizer, schedule, history, settings)
@@ -180,6 +183,12 @@ def train_epoch(
     return total / steps
 
 
+def describe(objective: nn.Module) -> dict[str, str]:
+    """What tells one objective from another: its kind, its own settings (the augmentation, ...) and its encoder."""
+    own = {name: str(value) for name, value in vars(objective).items() if name[0] != "_" and name != "training"}
+    return {"objective": type(objective).__name__, "encoder": str(objective.encoder), **own}
+
+
 def save_checkpoint(path: Path, objective, optimizer, schedule, history: History, settings: dict) -> None:
     """Write the state of a run; a kill in the middle leaves the previous checkpoint intact."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -196,10 +205,11 @@ def load_checkpoint(path: Path, objective, optimizer, schedule, history: History
     """Restore what ``save_checkpoint`` wrote; raise ValueError if it is damaged or from other settings."""
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:
-        raise ValueError(f"the checkpoint {path} cannot be read ({error}); delete it to start anew.") from error
-    if state["settings"] != settings:
-        changed = [k for k in settings if state["settings"].get(k) != settings[k]]
+        written = state["settings"]
+    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
+        raise ValueError(f"the checkpoint {path} cannot be read; delete it to start anew.") from error
+    if written != settings:
+        changed = [name for name in settings | written if written.get(name) != settings.get(name)]
         raise ValueError(
             f"the checkpoint {path} was written with another {', '.join(changed)}; delete it or give another file."
         )
@@ -216,7 +226,8 @@ def side_by_side(function: Callable, items: Iterable) -> list:
     """
     threads = torch.get_num_threads()
     workers = 1 if torch.cuda.is_available() else threads
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
-        results = list(pool.map(function, items))
-    torch.set_num_threads(threads)
-    return results
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            return list(pool.map(function, items))
+    finally:
+        torch.set_num_threads(threads)
