@@ -1,0 +1,405 @@
+"""The pretraining loop: what it sees, repeats exactly, resumes after a kill, and refuses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sslbook import data
+from sslbook.augment import Augment
+from sslbook.encoders import ResNet
+from sslbook.pretext import RotationPrediction, SimCLR, VICReg
+from sslbook.train import History, default_precision, pretrain, side_by_side
+
+VIEWS = Augment(area=(0.4, 1.0), flip=0.5, brightness=0.2, contrast=0.4)
+CPU = {"accelerator": "cpu", "precision": "32-true"}
+
+
+def stored_pictures(n: int = 64, size: int = 14) -> np.ndarray:
+    """Pictures that differ in kind: stripes of some direction and width, so that there is something to learn."""
+    rng = np.random.default_rng(0)
+    x, y = np.meshgrid(np.arange(size), np.arange(size))
+    angle, width, phase = rng.uniform(0, 3, (n, 1, 1)), rng.uniform(0.5, 2, (n, 1, 1)), rng.uniform(0, 6, (n, 1, 1))
+    stripes = np.sin((np.cos(angle) * x + np.sin(angle) * y) * width + phase)
+    return ((stripes * 0.4 + 0.5) * 255).astype(np.uint8)[..., None]
+
+
+def new_objective(kind: type = SimCLR, augment: Augment = VIEWS, width: int = 4, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return kind(ResNet(width=width), augment)
+
+
+def run(objective: nn.Module, images: np.ndarray | None = None, **settings) -> History:
+    settings = {"epochs": 4, "batch_size": 16, **CPU, **settings}
+    return pretrain(objective, stored_pictures() if images is None else images, **settings)
+
+
+def assert_same_weights(a: nn.Module, b: nn.Module) -> None:
+    assert a.state_dict().keys() == b.state_dict().keys()
+    different = [name for name, value in a.state_dict().items() if not torch.equal(value, b.state_dict()[name])]
+    assert not different
+
+
+class Recorder(nn.Module):
+    """An objective that writes down which pictures it is shown; the grey value of a picture is its number."""
+
+    def __init__(self, losses: tuple[float, ...] = (1.0,)):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+        self.losses, self.batches, self.draws = losses, [], []
+
+    def forward(self, images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor]:
+        self.batches.append((images.mean(dim=(1, 2, 3)) * 255).round().int().tolist())
+        self.draws.append(torch.rand(1, generator=generator).item())
+        return (self.encoder(images),)
+
+    def loss(self, z: torch.Tensor) -> torch.Tensor:
+        return 0 * z.sum() + self.losses[(len(self.batches) - 1) % len(self.losses)]
+
+    def reference_values(self, batch_size: int) -> dict[str, float]:
+        return {"batch": float(batch_size)}
+
+
+def numbered_pictures(n: int) -> np.ndarray:
+    return np.full((n, 4, 4, 1), np.arange(n, dtype=np.uint8)[:, None, None, None])
+
+
+# ------------------------------------------------------------------------------------------------ what it sees
+
+
+def test_an_epoch_shows_every_picture_at_most_once_in_a_new_order():
+    recorder = Recorder()
+    history = run(recorder, numbered_pictures(10), epochs=3, batch_size=4)
+    assert [len(batch) for batch in recorder.batches] == [4] * 6
+    epochs = [sum(recorder.batches[i : i + 2], []) for i in (0, 2, 4)]
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert history.images_per_epoch == 8
+
+
+def test_views_are_drawn_anew_in_every_step_and_epoch():
+    recorder = Recorder()
+    run(recorder, numbered_pictures(10), epochs=3, batch_size=4)
+    assert len(set(recorder.draws)) == 6
+
+
+def test_fewer_pictures_than_a_batch_make_one_smaller_batch():
+    recorder = Recorder()
+    history = run(recorder, numbered_pictures(5), epochs=2, batch_size=256)
+    assert [len(batch) for batch in recorder.batches] == [5, 5]
+    assert history.reference == {"batch": 5.0}
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_too_few_pictures(n):
+    with pytest.raises(ValueError, match=f"at least 2 pictures, there are {n}"):
+        run(new_objective(), stored_pictures(n))
+
+
+# -------------------------------------------------------------------------------------------------- history
+
+
+def test_history_numbers():
+    recorder, told = Recorder(losses=(1.0, 2.0)), []
+    history = run(recorder, numbered_pictures(8), epochs=3, batch_size=4, on_epoch=lambda h: told.append(len(h.epochs)))
+    assert told == [1, 2, 3]
+    assert history.frame.index.tolist() == [1, 2, 3]
+    assert history.frame["loss"].tolist() == [1.5, 1.5, 1.5]
+    assert history.seconds == pytest.approx(history.frame["seconds"].sum())
+    assert (history.frame["seconds"] > 0).all()
+    assert history.images_per_second == pytest.approx(8 / history.frame["seconds"].median())
+    assert {"embedding_std", "rankme"} <= set(history.frame.columns)
+
+
+def test_one_disturbed_epoch_does_not_change_the_throughput():
+    rows = [{"epoch": i + 1, "loss": 1.0, "seconds": s} for i, s in enumerate((2.0, 2.0, 50.0))]
+    history = History({}, images_per_epoch=100, epochs=rows)
+    assert history.images_per_second == 50
+    assert history.seconds == 54
+
+
+@pytest.mark.parametrize("kind", [SimCLR, VICReg, RotationPrediction])
+def test_the_loss_falls_and_the_encoder_is_healthy(kind):
+    images = data.simulate_chest_films(n_train=128).train.images
+    objective = new_objective(kind, Augment(area=(0.8, 1.0), contrast=0.2), width=8)
+    before = [p.clone() for p in objective.encoder.parameters()]
+    history = run(objective, images, epochs=12, batch_size=32, learning_rate=1e-2)
+    assert history.frame["loss"].iloc[-2:].mean() < 0.93 * history.frame["loss"].iloc[0]
+    assert not history.collapsed
+    assert not objective.training
+    assert all(not torch.equal(a, b) for a, b in zip(before, objective.encoder.parameters(), strict=True))
+
+
+class PullTogether(nn.Module):
+    """Agreement without anything that prevents collapse; no batch norm that would keep features apart."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(196, 32), nn.ReLU(), nn.Linear(32, 8))
+
+    def forward(self, images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.encoder(VIEWS(images, generator)), self.encoder(VIEWS(images, generator))
+
+    def loss(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return (a - b.roll(1, dims=0)).square().mean()
+
+    def reference_values(self, batch_size: int) -> dict[str, float]:
+        return {"collapse": 0.0}
+
+
+def test_a_collapsed_encoder_trips_the_monitor():
+    torch.manual_seed(0)
+    history = run(PullTogether(), epochs=40, batch_size=32, learning_rate=1e-2)
+    assert history.epochs[0]["embedding_std"] > 0.05, "it must start healthy for the collapse to be one"
+    assert history.collapsed
+
+
+@pytest.mark.parametrize(
+    ("std", "rank", "collapsed"),
+    [(0.1, 20.0, False), (0.001, 20.0, True), (0.1, 1.01, True), (0.0, float("nan"), True)],
+)
+def test_either_sign_of_collapse_is_enough_and_only_the_last_epoch_counts(std, rank, collapsed):
+    rows = [{"embedding_std": 0.0, "rankme": 1.0}, {"embedding_std": std, "rankme": rank}]
+    assert History({}, 1, rows).collapsed is collapsed
+
+
+# ---------------------------------------------------------------------------------------------- exact repeats
+
+
+def test_everything_random_follows_from_the_seed():
+    first, again, other = new_objective(), new_objective(), new_objective()
+    histories = []
+    for objective, seed, noise in ((first, 5, 1), (again, 5, 2), (other, 6, 1)):
+        torch.manual_seed(noise)
+        histories.append(run(objective, epochs=2, seed=seed))
+    assert_same_weights(first, again)
+    assert histories[0].frame["loss"].tolist() == histories[1].frame["loss"].tolist()
+    assert histories[0].frame["loss"].tolist() != histories[2].frame["loss"].tolist()
+
+
+def test_neighbouring_seeds_share_no_epoch():
+    seen = []
+    for seed in (0, 1):
+        recorder = Recorder()
+        run(recorder, numbered_pictures(64), epochs=3, batch_size=64, seed=seed)
+        seen += [tuple(batch) for batch in recorder.batches] + recorder.draws
+    assert len(set(seen)) == 12
+
+
+def test_bfloat16_stays_close_to_float32():
+    single, half = new_objective(), new_objective()
+    exact, rounded = run(single, epochs=2), run(half, epochs=2, precision="bf16-mixed")
+    assert rounded.epochs[-1]["loss"] == pytest.approx(exact.epochs[-1]["loss"], rel=0.05)
+    assert all(p.dtype == torch.float32 for p in half.parameters())
+
+
+def test_default_precision_runs_here():
+    run(new_objective(), epochs=1, precision=None, accelerator="auto")
+    assert default_precision() in {"32-true", "bf16-mixed", "16-mixed"}
+
+
+# ------------------------------------------------------------------------------------------------ side by side
+
+
+def test_side_by_side_keeps_the_order_and_the_number_of_threads():
+    threads = torch.get_num_threads()
+    assert side_by_side(lambda x: (x * x, torch.get_num_threads()), range(7)) == [(x * x, 1) for x in range(7)]
+    assert torch.get_num_threads() == threads
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lambda x: 1 / x, [1, 0])
+    assert torch.get_num_threads() == threads
+
+
+def test_networks_trained_side_by_side_are_those_trained_one_by_one():
+    def train(seed: int) -> nn.Module:
+        objective = objectives.pop()
+        run(objective, seed=seed, epochs=3)
+        return objective
+
+    objectives = [new_objective() for _ in range(4)]
+    together = side_by_side(train, (1, 2))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone = [train(1), train(2)]
+    torch.set_num_threads(threads)
+    for a, b in zip(together, alone, strict=True):
+        assert_same_weights(a, b)
+
+
+# -------------------------------------------------------------------------------------------------- checkpoints
+
+
+SCRIPT_HEAD = f"""
+import sys
+sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]}
+import torch
+from test_train import *
+"""
+
+KILLED = """
+true_loss, steps = SimCLR.loss, 0
+
+
+def loss(self, a, b):
+    global steps
+    steps += 1
+    if steps == 11:  # the third of four steps of epoch 3
+        print("waiting", flush=True)
+        sys.stdin.read()
+    return true_loss(self, a, b)
+
+
+SimCLR.loss = loss
+run(new_objective(), checkpoint=sys.argv[1])
+"""
+
+
+def script(folder: Path, body: str) -> Path:
+    path = folder / "script.py"
+    path.write_text(SCRIPT_HEAD + body, encoding="utf-8")
+    return path
+
+
+def test_resume_after_a_kill_equals_the_uninterrupted_run(tmp_path):
+    checkpoint = tmp_path / "folder that is not there yet" / "run.ckpt"
+    child = subprocess.Popen(
+        [sys.executable, script(tmp_path, KILLED), checkpoint],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    whole = new_objective()
+    expected = run(whole)
+    assert child.stdout.readline().strip() == "waiting"
+    child.kill()  # SIGKILL: no handler, no clean-up
+    assert child.wait() != 0
+    child.stdin.close(), child.stdout.close()
+    checkpoint.with_suffix(".partial").write_bytes(b"half a checkpoint, as a kill during a write would leave it")
+
+    resumed, told = new_objective(seed=123), []  # other initial weights: all of them must come from the checkpoint
+    history = run(resumed, checkpoint=checkpoint, on_epoch=lambda h: told.append(len(h.epochs)))
+    assert told == [3, 4], "epochs 1 and 2 are in the checkpoint, 3 and 4 are not"
+    assert_same_weights(resumed, whole)
+    assert history.frame.drop(columns="seconds").equals(expected.frame.drop(columns="seconds"))
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
+    first, second = new_objective(), new_objective(seed=1)
+    history = run(first, checkpoint=tmp_path / "run.ckpt")
+    loaded = run(second, checkpoint=tmp_path / "run.ckpt", on_epoch=lambda h: pytest.fail("trained again"))
+    assert_same_weights(first, second)
+    assert loaded.epochs == history.epochs
+    assert not second.training
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None], ids=["empty", "text", "truncated"])
+def test_damaged_checkpoint(tmp_path, content):
+    path = tmp_path / "run.ckpt"
+    run(new_objective(), epochs=1, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:-2000] if content is None else content)
+    with pytest.raises(ValueError, match=r"run\.ckpt.*delete it"):
+        run(new_objective(), epochs=1, checkpoint=path)
+
+
+def test_a_file_of_weights_only_is_no_checkpoint(tmp_path):
+    torch.save(new_objective().state_dict(), tmp_path / "run.ckpt")
+    with pytest.raises(ValueError, match=r"run\.ckpt.*delete it"):
+        run(new_objective(), checkpoint=tmp_path / "run.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (lambda path: run(new_objective(), epochs=3, checkpoint=path), "epochs"),
+        (lambda path: run(new_objective(), seed=9, checkpoint=path), "seed"),
+        (lambda path: run(new_objective(), batch_size=8, checkpoint=path), "batch_size"),
+        (lambda path: run(new_objective(), stored_pictures(63), checkpoint=path), "pictures"),
+        (lambda path: run(new_objective(), stored_pictures()[::-1], checkpoint=path), "pictures"),
+        (lambda path: run(new_objective(VICReg), checkpoint=path), "objective"),
+        (lambda path: run(new_objective(augment=Augment(noise=0.1)), checkpoint=path), "augment"),
+        (lambda path: run(new_objective(width=8), checkpoint=path), "encoder"),
+    ],
+    ids=["epochs", "seed", "batch_size", "fewer pictures", "other pictures", "objective", "augment", "encoder"],
+)
+def test_checkpoint_of_other_settings(tmp_path, other, named):
+    path = tmp_path / "run.ckpt"
+    run(new_objective(), epochs=4, checkpoint=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=rf"run\.ckpt.*another.*{named}.*delete it or give another file"):
+        other(path)
+    assert path.read_bytes() == before
+
+
+# ------------------------------------------------------------------------------------------------ bad numbers
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, bad):
+    recorder = Recorder(losses=(1.0, 1.0, bad, 1.0))
+    with pytest.raises(ValueError, match=r"loss is (nan|inf) in epoch 2.*learning rate"):
+        run(recorder, numbered_pictures(8), epochs=3, batch_size=4, checkpoint=tmp_path / "run.ckpt")
+    kept = torch.load(tmp_path / "run.ckpt", weights_only=True)
+    assert len(kept["epochs"]) == 1, "the last good epoch stays on disk"
+
+
+# ------------------------------------------------------------------------------------------------ two processes
+
+
+TWO_PROCESSES = """
+if __name__ == "__main__":
+    results = train_without_batch_norm(devices=2, strategy="ddp")
+    uneven = Recorder()
+    two = {"devices": 2, "strategy": "ddp"}
+    results["uneven"] = run(uneven, numbered_pictures(7), epochs=1, **two).images_per_epoch
+    results["rotation"] = run(new_objective(RotationPrediction), epochs=2, **two).epochs[-1]["loss"]
+    results["checkpoint"] = run(new_objective(), checkpoint=sys.argv[2], **two).frame["loss"].tolist()
+    if torch.distributed.get_rank() == 0:
+        torch.save(results, sys.argv[1])
+"""
+
+
+def train_without_batch_norm(**settings) -> dict:
+    """Objectives whose views and statistics do not depend on how a batch is shared out."""
+    results = {}
+    for kind in (SimCLR, VICReg):
+        torch.manual_seed(0)
+        encoder = nn.Sequential(nn.Flatten(), nn.Linear(196, 16), nn.ReLU(), nn.Linear(16, 8))
+        encoder.out_features = 8
+        objective = kind(encoder, Augment())
+        objective.projection_head = nn.Linear(8, 6)
+        one_step = run(objective, epochs=1, batch_size=64, **settings)
+        gradients = {name: p.grad.clone() for name, p in objective.named_parameters()}
+        history = run(objective, epochs=3, batch_size=16, **settings)
+        results[kind.__name__] = {
+            "loss": one_step.frame["loss"].tolist() + history.frame["loss"].tolist(),
+            "gradients": gradients,
+            "weights": objective.state_dict(),
+        }
+    return results
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+def test_two_processes_compute_what_one_computes(tmp_path):
+    out, checkpoint = tmp_path / "out.pt", tmp_path / "run.ckpt"
+    child = subprocess.Popen(
+        [sys.executable, script(tmp_path, TWO_PROCESSES), out, checkpoint],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    one = train_without_batch_norm()
+    output = child.communicate(timeout=240)[0]
+    assert child.returncode == 0, output
+    two = torch.load(out, weights_only=True)
+    for kind in one:
+        assert two[kind]["loss"][0] == pytest.approx(one[kind]["loss"][0], rel=1e-5)
+        largest = max(gradient.abs().max().item() for gradient in one[kind]["gradients"].values())
+        for name, gradient in one[kind]["gradients"].items():
+            torch.testing.assert_close(two[kind]["gradients"][name], gradient, rtol=1e-3, atol=1e-4 * largest)
+        assert two[kind]["loss"] == pytest.approx(one[kind]["loss"], rel=1e-3)
+        assert one[kind]["loss"][-1] < one[kind]["loss"][0], "equal because nothing was learnt would show nothing"
+    assert two["uneven"] == 6, "both processes must get equally many pictures"
+    assert 0 < two["rotation"] < 2
+    resumed = run(new_objective(), checkpoint=checkpoint)
+    assert resumed.frame["loss"].tolist() == two["checkpoint"], "one process writes the checkpoint, for all of them"
