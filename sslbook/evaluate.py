@@ -87,7 +87,7 @@ def sensitivity_at_specificity(labels: np.ndarray, scores: np.ndarray, specifici
     """
     negatives = np.sort(scores[labels == 0])
     allowed = math.floor((1 - specificity) * len(negatives) + 1e-9)
-    threshold = negatives[len(negatives) - allowed - 1]
+    threshold = negatives[len(negatives) - allowed - 1] if allowed < len(negatives) else -np.inf
     return float(np.mean(scores[labels == 1] > threshold))
 
 
@@ -128,14 +128,17 @@ class Prediction:
 
 
 def inner_folds(labels: np.ndarray, seed: int, folds: int = 5, few: int = 200) -> Iterator[tuple]:
-    """Cross-validation inside the drawn labels: stratified folds when labels are few, one held-out fifth when many."""
-    smallest = int(np.bincount(labels).min(initial=len(labels), where=np.bincount(labels) > 0))
-    if smallest < 2:
-        raise ValueError("cross-validation needs at least 2 labels of every class; draw more labels.")
-    if len(labels) > few:
+    """Cross-validation inside the drawn labels: stratified folds when labels are few, one held-out fifth when many.
+
+    The labels are few also when one class has less than 5, so that a case of every class is held out.
+    """
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(counts) < 2 or counts.min() < 2:
+        raise ValueError("cross-validation needs at least 2 labels of each of 2 classes; draw more labels.")
+    if len(labels) > few and counts.min() >= 5:
         splitter = StratifiedShuffleSplit(1, test_size=0.2, random_state=seed)
     else:
-        splitter = StratifiedKFold(min(folds, smallest), shuffle=True, random_state=seed)
+        splitter = StratifiedKFold(min(folds, counts.min()), shuffle=True, random_state=seed)
     return splitter.split(np.zeros(len(labels)), labels)
 
 
@@ -158,7 +161,7 @@ def decide(heldout_scores: np.ndarray, heldout_labels: np.ndarray, scores: np.nd
     """
     if scores.shape[1] > 2:
         prior = np.bincount(heldout_labels, minlength=scores.shape[1]) / len(heldout_labels)
-        return (scores / np.maximum(prior, 1e-9)).argmax(axis=1)
+        return (scores / np.maximum(prior, 1 / len(heldout_labels))).argmax(axis=1)  # a class may lack by chance
     platt = LogisticRegression(C=1.0, class_weight="balanced")
     platt.fit(_log_odds(heldout_scores), heldout_labels)
     return platt.predict(_log_odds(scores))
@@ -208,7 +211,7 @@ def _logistic_path(features: np.ndarray, labels: np.ndarray, grid: np.ndarray) -
 def _probabilities(model: LogisticRegression, features: np.ndarray, classes: int) -> np.ndarray:
     scores = np.zeros((len(features), classes))
     scores[:, model.classes_] = model.predict_proba(features)
-    return scores
+    return scores / scores.sum(axis=1, keepdims=True)
 
 
 def standardise(pool: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:

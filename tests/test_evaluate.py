@@ -1,0 +1,414 @@
+"""Metrics against scikit-learn and brute force; probes and fine-tuning on tasks whose answer is known."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+from sslbook.augment import Augment
+from sslbook.encoders import ResNet
+from sslbook.evaluate import (
+    Recipe,
+    balanced_accuracy,
+    bootstrap_weights,
+    calibration_curve,
+    decide,
+    fine_tune,
+    fit_classifier,
+    inner_folds,
+    linear_probe,
+    predict,
+    roc_auc,
+    sensitivity_at_specificity,
+    standardise,
+)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def two_columns(scores: np.ndarray) -> np.ndarray:
+    return np.stack([1 - scores, scores], axis=1)
+
+
+# ------------------------------------------------------------------------------------------------------- AUC
+
+
+@pytest.mark.parametrize("levels", [2, 5, 1000])
+def test_auc_equals_scikit_learn_with_and_without_ties(levels):
+    labels = rng().integers(0, 2, 200)
+    scores = np.round(rng(1).random(200) * 0.6 + labels * 0.3, 3) // (1 / levels) / levels
+    assert roc_auc(labels, two_columns(scores)) == pytest.approx(roc_auc_score(labels, scores))
+
+
+def test_auc_of_perfect_reversed_and_constant_scores():
+    labels = np.array([0, 0, 1, 1, 1])
+    assert roc_auc(labels, two_columns(labels.astype(float))) == 1
+    assert roc_auc(labels, two_columns(1.0 - labels)) == 0
+    assert roc_auc(labels, two_columns(np.full(5, 0.3))) == 0.5
+
+
+def test_auc_of_several_classes_is_macro_one_versus_rest():
+    labels = rng().integers(0, 4, 300)
+    scores = rng(1).dirichlet(np.ones(4), 300) + 0.3 * np.eye(4)[labels]
+    scores = np.round(scores / scores.sum(axis=1, keepdims=True), 2)
+    expected = np.mean([roc_auc_score(labels == c, scores[:, c]) for c in range(4)])
+    assert roc_auc(labels, scores) == pytest.approx(expected)
+
+
+def test_weighted_auc_equals_the_auc_of_repeated_cases():
+    labels, scores = rng().integers(0, 2, 60), np.round(rng(1).random(60), 1)
+    weights = bootstrap_weights(60, replicates=25, seed=3)
+    repeated = [np.repeat(np.arange(60), row.astype(int)) for row in weights]
+    expected = [roc_auc_score(labels[rows], scores[rows]) for rows in repeated]
+    np.testing.assert_allclose(roc_auc(labels, two_columns(scores), weights), expected)
+
+
+def test_auc_accepts_fractional_weights():
+    labels, scores, weights = rng().integers(0, 2, 60), np.round(rng(1).random(60), 1), rng(2).random((3, 60))
+    expected = [roc_auc_score(labels, scores, sample_weight=w) for w in weights]
+    np.testing.assert_allclose(roc_auc(labels, two_columns(scores), weights), expected)
+
+
+def test_a_resample_without_one_class_has_no_auc():
+    labels, scores = np.array([0, 0, 1]), two_columns(np.array([0.1, 0.2, 0.3]))
+    values = roc_auc(labels, scores, np.array([[2.0, 1, 0], [1, 1, 1]]))
+    assert np.isnan(values[0]) and values[1] == 1
+
+
+# -------------------------------------------------------------------------------------------- other metrics
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_balanced_accuracy_equals_scikit_learn(classes):
+    labels = np.minimum(rng().geometric(0.5, 200) - 1, classes - 1)
+    decisions = np.where(rng(1).random(200) < 0.6, labels, rng(2).integers(0, classes, 200))
+    weights = bootstrap_weights(200, 10, seed=1)
+    assert balanced_accuracy(labels, decisions) == pytest.approx(balanced_accuracy_score(labels, decisions))
+    expected = [balanced_accuracy_score(labels, decisions, sample_weight=w) for w in weights]
+    np.testing.assert_allclose(balanced_accuracy(labels, decisions, weights), expected)
+
+
+def test_base_rate_does_not_move_the_balanced_accuracy():
+    labels = np.array([0] * 90 + [1] * 10)
+    assert balanced_accuracy(labels, np.zeros(100, int)) == 0.5
+    assert np.isnan(balanced_accuracy(labels, labels, np.r_[np.ones(90), np.zeros(10)][None]))[0]
+
+
+def sensitivity_by_brute_force(labels: np.ndarray, scores: np.ndarray, specificity: float) -> float:
+    best = 0.0
+    for threshold in [-np.inf, *np.unique(scores)]:
+        if np.mean(scores[labels == 0] <= threshold) >= specificity - 1e-12:
+            best = max(best, np.mean(scores[labels == 1] > threshold))
+    return best
+
+
+@pytest.mark.parametrize("specificity", [0.0, 0.3, 0.5, 0.8, 0.9, 0.95, 1.0])
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_sensitivity_at_specificity_equals_brute_force(specificity, decimals):
+    for seed in range(5):
+        labels = rng(seed).integers(0, 2, 60)
+        scores = np.round(rng(seed + 9).random(60) + 0.4 * labels, decimals)
+        expected = sensitivity_by_brute_force(labels, scores, specificity)
+        assert sensitivity_at_specificity(labels, scores, specificity) == pytest.approx(expected)
+
+
+def test_calibration_curve_of_honest_and_of_overconfident_probabilities():
+    probability = rng().random(20_000)
+    labels = (rng(1).random(20_000) < probability).astype(int)
+    predicted, observed = calibration_curve(labels, probability, bins=10)
+    assert predicted.shape == observed.shape == (10,)
+    np.testing.assert_allclose(predicted, np.linspace(0.05, 0.95, 10), atol=0.01)
+    np.testing.assert_allclose(observed, predicted, atol=0.04)
+    predicted, observed = calibration_curve(labels, np.clip(2 * probability - 0.5, 0, 1), bins=10)
+    assert observed[1] > predicted[1] + 0.1 and observed[-2] < predicted[-2] - 0.1
+
+
+# ------------------------------------------------------------------------------------------------- bootstrap
+
+
+def test_a_bootstrap_sample_has_as_many_cases_as_there_are():
+    weights = bootstrap_weights(40, replicates=500, seed=0)
+    assert weights.shape == (500, 40)
+    assert (weights.sum(axis=1) == 40).all()
+    assert weights.mean() == 1
+    assert (weights == 0).mean() == pytest.approx((1 - 1 / 40) ** 40, abs=0.01)
+    assert np.array_equal(weights, bootstrap_weights(40, 500, seed=0))
+    assert not np.array_equal(weights, bootstrap_weights(40, 500, seed=1))
+
+
+def test_cases_of_a_group_are_drawn_together():
+    groups = np.array(["b", "a", "b", "c", "a", "b", "d"])
+    weights = bootstrap_weights(7, replicates=300, seed=0, groups=groups)
+    for group in "abcd":
+        members = weights[:, groups == group]
+        assert (members == members[:, :1]).all()
+    firsts = weights[:, [0, 1, 3, 6]]
+    assert (firsts.sum(axis=1) == 4).all(), "four groups are drawn"
+    assert not (firsts[:, 0] == firsts[:, 1]).all()
+
+
+# ------------------------------------------------------------------------------------------------ thresholds
+
+
+def test_folds_hold_every_class_and_every_label_once():
+    labels = np.array([0] * 4 + [1] * 30)
+    folds = list(inner_folds(labels, seed=0))
+    assert len(folds) == 4, "no more folds than cases of the rarest class"
+    assert sorted(np.concatenate([held for _, held in folds]).tolist()) == list(range(34))
+    for train, held in folds:
+        assert not set(train) & set(held)
+        assert set(labels[train]) == set(labels[held]) == {0, 1}
+
+
+def test_many_labels_hold_out_one_fifth_once():
+    labels = np.arange(1000) % 2
+    ((train, held),) = inner_folds(labels, seed=0)
+    assert len(train) == 800 and len(held) == 200
+    assert not set(train) & set(held)
+    assert labels[held].mean() == 0.5
+
+
+@pytest.mark.parametrize("rare", [2, 3, 4, 5, 6, 9])
+def test_a_rare_class_is_held_out_too_when_labels_are_many(rare):
+    labels = (np.arange(471) < rare).astype(int)
+    for seed in range(5):
+        assert all(set(labels[held]) == {0, 1} for _, held in inner_folds(labels, seed))
+    features = rng().normal(size=(471, 2)) + 6 * labels[:, None]
+    assert (linear_probe(features, labels, features, classes=2).decisions == labels).mean() > 0.98
+
+
+def test_folds_follow_from_the_seed():
+    labels = np.arange(40) % 2
+    first, again, other = ([held.tolist() for _, held in inner_folds(labels, seed)] for seed in (0, 0, 1))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1, 1], [1, 1, 1, 1], [0], []])
+def test_one_class_or_one_label_of_a_class_is_too_few(labels):
+    with pytest.raises(ValueError, match="at least 2 labels of each of 2 classes; draw more"):
+        inner_folds(np.array(labels, dtype=int), seed=0)
+
+
+def test_decide_finds_the_threshold_between_the_classes():
+    labels = np.arange(400) % 2
+    scores = np.clip(rng().normal(0.1 + 0.1 * labels, 0.02), 0.001, 0.999)  # one half would call all of them negative
+    decisions = decide(two_columns(scores), labels, two_columns(np.array([0.08, 0.13, 0.17, 0.25])))
+    assert decisions.tolist() == [0, 0, 1, 1]
+
+
+def test_decide_does_not_follow_the_base_rate():
+    labels = (np.arange(1000) % 10 == 0).astype(int)
+    scores = 1 / (1 + np.exp(-rng().normal(4.0 * labels - 2, 1)))
+    crossing = [decide(two_columns(scores), labels, two_columns(np.array([s])))[0] for s in (0.3, 0.7)]
+    assert crossing == [0, 1], "with balanced classes the threshold lies midway, at one half"
+
+
+def test_decide_among_several_classes_divides_by_the_frequencies():
+    labels = np.array([0] * 8 + [1] * 1 + [2] * 1)
+    scores = np.array([[0.7, 0.2, 0.1], [0.9, 0.05, 0.05], [0.5, 0.1, 0.4]])
+    assert decide(np.zeros((10, 3)), labels, scores).tolist() == [1, 0, 2]
+
+
+def test_a_class_that_was_not_held_out_does_not_swallow_all_cases():
+    labels = np.array([0] * 20 + [1] * 20)  # class 2 is rare, and by chance no case of it was held out
+    scores = np.array([[0.9, 0.09, 0.01], [0.1, 0.88, 0.02]])
+    assert decide(np.zeros((40, 3)), labels, scores).tolist() == [0, 1]
+
+
+# ---------------------------------------------------------------------------------------------------- probe
+
+
+def task(n: int, d: int = 10, distance: float = 3.0, classes: int = 2, seed: int = 0) -> tuple:
+    """Gaussian classes around corners ``distance`` apart."""
+    labels = rng(seed).permutation(np.arange(n) % classes)
+    centres = np.eye(classes, d) * distance / np.sqrt(2)
+    return (centres[labels] + rng(seed + 1).normal(size=(n, d))).astype(np.float32), labels
+
+
+def test_probe_learns_what_can_be_learnt():
+    features, labels = task(540, distance=3.0)
+    prediction = linear_probe(features[:40], labels[:40], features[40:], classes=2)
+    assert prediction.scores.shape == (500, 2)
+    np.testing.assert_allclose(prediction.scores.sum(axis=1), 1, atol=1e-6)
+    assert roc_auc(labels[40:], prediction.scores) > 0.93
+    assert balanced_accuracy(labels[40:], prediction.decisions) > 0.85
+
+
+def test_probe_of_several_classes():
+    features, labels = task(600, distance=5.0, classes=3)
+    prediction = linear_probe(features[:60], labels[:60], features[60:], classes=3)
+    assert set(prediction.decisions) == {0, 1, 2}
+    assert balanced_accuracy(labels[60:], prediction.decisions) > 0.9
+
+
+def test_a_class_that_was_not_drawn_gets_no_probability():
+    features, labels = task(60, distance=5.0, classes=3)
+    keep = labels[:60] < 2
+    prediction = linear_probe(features[keep], labels[keep], features, classes=3)
+    assert prediction.scores.shape == (60, 3)
+    assert (prediction.scores[:, 2] == 0).all()
+    assert set(prediction.decisions) == {0, 1}
+
+
+def test_shuffled_labels_give_chance():
+    features, labels = task(1100, distance=4.0)
+    labels = rng(5).permutation(labels)
+    prediction = linear_probe(features[:100], labels[:100], features[100:], classes=2)
+    assert roc_auc(labels[100:], prediction.scores) == pytest.approx(0.5, abs=0.06)
+    assert balanced_accuracy(labels[100:], prediction.decisions) == pytest.approx(0.5, abs=0.06)
+
+
+def test_test_cases_do_not_change_one_another():
+    features, labels = task(140)
+    together = linear_probe(features[:40], labels[:40], features[40:], classes=2)
+    alone = linear_probe(features[:40], labels[:40], features[40:41], classes=2)
+    np.testing.assert_allclose(alone.scores[0], together.scores[0], rtol=1e-5)
+    assert alone.decisions[0] == together.decisions[0]
+
+
+def test_strength_of_the_penalty_is_chosen_by_what_held_out_labels_say():
+    features, labels = task(240, d=50, distance=8.0)
+    confidence = []
+    for given in (labels[:40], rng().permutation(labels[:40])):
+        scores = linear_probe(features[:40], given, features[40:], classes=2).scores
+        confidence.append(np.abs(scores[:, 1] - 0.5).mean())
+    assert confidence[0] > 0.4, "clear classes allow a weak penalty"
+    assert confidence[1] < 0.15, "noise asks for a strong one"
+
+
+def test_threshold_comes_from_the_labels_given_not_from_the_test_cases():
+    features, labels = task(600, distance=2.0)
+    shifted = features[100:] + np.float32(5)  # a shift of the test cases must move the decisions
+    prediction = linear_probe(features[:100], labels[:100], features[100:], classes=2)
+    moved = linear_probe(features[:100], labels[:100], shifted, classes=2)
+    assert (prediction.decisions != moved.decisions).any()
+
+
+def test_standardise_uses_the_pool():
+    pool, other = rng().normal(3, [1.0, 5.0, 0.0], size=(500, 3)), rng(1).normal(0, 1, size=(20, 3))
+    scaled, moved = standardise(pool, other)
+    np.testing.assert_allclose(scaled[:, :2].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(scaled[:, :2].std(axis=0), 1, atol=1e-4)
+    assert (scaled[:, 2] == 0).all() and np.isfinite(moved).all()
+    np.testing.assert_allclose(moved[:, 0], (other[:, 0] - pool[:, 0].mean()) / pool[:, 0].std(), rtol=1e-4)
+    assert scaled.dtype == moved.dtype == np.float32
+
+
+# ------------------------------------------------------------------------------------ networks with labels
+
+
+QUICK = Recipe(learning_rate=5e-3, batch_size=16, min_steps=30, max_steps=30)
+
+
+def bars(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of a bright bar, upright (1) or lying (0), at a random place."""
+    labels, where = rng(seed).permutation(np.arange(n) % 2), rng(seed + 1).integers(1, 9, n)
+    images = rng(seed + 2).integers(0, 60, (n, 10, 10, 1), dtype=np.uint8)
+    for image, label, place in zip(images, labels, where, strict=True):
+        image[(slice(None), slice(place, place + 2)) if label else (slice(place, place + 2), slice(None))] += 180
+    return images, labels
+
+
+def new_encoder(seed: int = 0) -> ResNet:
+    torch.manual_seed(seed)
+    return ResNet(width=4, stem_stride=1)
+
+
+def test_a_classifier_learns_a_trivial_task_and_leaves_the_encoder_as_it_was():
+    images, labels = bars(160)
+    encoder = new_encoder()
+    before = copy.deepcopy(encoder.state_dict())
+    model = fit_classifier(encoder, images[:60], labels[:60], 2, QUICK, seed=0)
+    assert not model.training
+    assert roc_auc(labels[60:], predict(model, images[60:])) > 0.95
+    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_predict_gives_probabilities():
+    images, labels = bars(30)
+    scores = predict(fit_classifier(new_encoder(), images, labels, 3, QUICK, seed=0), images)
+    assert scores.shape == (30, 3)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    assert scores.min() >= 0 and scores[:, 2].max() < 0.5
+
+
+@pytest.mark.parametrize(("n", "expected"), [(16, 20), (160, 50), (1600, 80)])
+def test_number_of_steps_follows_the_passes_between_its_limits(n, expected):
+    images, labels = bars(n)
+    steps = []
+    recipe = Recipe(Counting(steps), batch_size=16, passes=5, min_steps=20, max_steps=80)
+    fit_classifier(new_encoder(), images, labels, 2, recipe, seed=0)
+    assert len(steps) == expected
+
+
+class Counting(Augment):
+    """Counts the batches that pass through it and what is in them."""
+
+    def __init__(self, batches: list):
+        super().__init__()
+        object.__setattr__(self, "batches", batches)
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        self.batches.append(images)
+        return images
+
+
+def test_every_label_is_used_equally_often():
+    images, labels = np.repeat(np.arange(20, dtype=np.uint8), 64).reshape(20, 8, 8, 1), np.arange(20) % 2
+    batches = []
+    recipe = Recipe(Counting(batches), batch_size=8, min_steps=20, max_steps=20)
+    fit_classifier(new_encoder(), images, labels, 2, recipe, seed=0)
+    seen = (torch.cat(batches).mean(dim=(1, 2, 3)) * 255).round().int()
+    assert np.bincount(seen.numpy(), minlength=20).tolist() == [8] * 20
+
+
+def test_fine_tune_learns_and_decides():
+    images, labels = bars(160)
+    prediction = fine_tune(new_encoder(), images[:60], labels[:60], images[60:], 2, QUICK)
+    np.testing.assert_allclose(prediction.scores.sum(axis=1), 1, atol=1e-5)
+    assert roc_auc(labels[60:], prediction.scores) > 0.95
+    assert balanced_accuracy(labels[60:], prediction.decisions) > 0.85
+
+
+def test_fine_tune_is_the_same_again_and_with_one_or_two_threads():
+    images, labels = bars(60)
+    recipe = Recipe(Augment(area=(0.5, 1.0), noise=0.1), batch_size=16, min_steps=12, max_steps=12)
+    threads, results = torch.get_num_threads(), []
+    try:
+        for count, noise in ((1, 0), (2, 1), (2, 2)):
+            torch.set_num_threads(count)
+            encoder = new_encoder()
+            torch.manual_seed(noise)
+            results.append(fine_tune(encoder, images[:30], labels[:30], images[30:], 2, recipe, seed=4))
+            assert torch.get_num_threads() == count
+        torch.manual_seed(0)
+        other = fine_tune(new_encoder(), images[:30], labels[:30], images[30:], 2, recipe, seed=5)
+    finally:
+        torch.set_num_threads(threads)
+    for result in results[1:]:
+        assert np.array_equal(result.scores, results[0].scores)
+        assert np.array_equal(result.decisions, results[0].decisions)
+    assert not np.array_equal(other.scores, results[0].scores)
+
+
+def test_fine_tune_on_shuffled_labels_gives_chance():
+    images, labels = bars(460)
+    labels = rng(5).permutation(labels)
+    prediction = fine_tune(new_encoder(), images[:60], labels[:60], images[60:], 2, QUICK)
+    assert roc_auc(labels[60:], prediction.scores) == pytest.approx(0.5, abs=0.1)
+
+
+def test_fine_tuning_starts_from_the_features_that_were_learnt():
+    images, labels = bars(200)
+    short = Recipe(learning_rate=5e-3, batch_size=16, min_steps=12, max_steps=12)
+    taught = fit_classifier(new_encoder(), images[:100], labels[:100], 2, QUICK, seed=0)[0]
+    few = np.r_[np.flatnonzero(labels[:100] == 0)[:4], np.flatnonzero(labels[:100] == 1)[:4]]
+    pretrained, scratch = (
+        fine_tune(encoder, images[few], labels[few], images[100:], 2, short).scores[np.arange(100), labels[100:]].mean()
+        for encoder in (taught, new_encoder())
+    )
+    assert pretrained > scratch + 0.1
