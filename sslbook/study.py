@@ -117,14 +117,19 @@ def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
     classes, counts = np.unique(labels, return_counts=True)
     if budget > len(labels):
         raise ValueError(f"a budget of {budget} labels exceeds the {len(labels)} there are; use a smaller budget.")
-    if budget < 2 * len(classes) or counts.min() < 2:
+    if counts.min() < 2:
+        raise ValueError(
+            f"class {classes[counts.argmin()]} has a single label; label one more, or leave the class out."
+        )
+    if budget < 2 * len(classes):
         raise ValueError(
             f"a budget of {budget} labels cannot hold two of each of {len(classes)} classes; use a larger budget."
         )
-    splitter = StratifiedShuffleSplit(1, train_size=budget, random_state=draw)
-    index = next(splitter.split(labels, labels))[0]
-    if min((labels[index] == c).sum() for c in classes) >= 2:
-        return index
+    if len(labels) - budget >= len(classes):
+        splitter = StratifiedShuffleSplit(1, train_size=budget, random_state=draw)
+        index = next(splitter.split(labels, labels))[0]
+        if min((labels[index] == c).sum() for c in classes) >= 2:
+            return index
     rng = np.random.default_rng(draw)
     pairs = np.concatenate([rng.choice(np.flatnonzero(labels == c), 2, replace=False) for c in classes])
     rest = np.setdiff1d(np.arange(len(labels)), pairs)
@@ -247,7 +252,7 @@ def label_budget_study(
     Raises
     ------
     ValueError
-        If the test split holds a single class, or a label is missing.
+        If the test split holds a single class, a label is missing, or a budget cannot be drawn; before any run.
     """
     metrics = CLASSIFICATION_METRICS if metrics is None else metrics
     for part, values in (("training", labels), ("test", test_labels)):
@@ -256,11 +261,11 @@ def label_budget_study(
         if len(np.unique(values)) < 2:
             raise ValueError(f"the {part} split holds a single class; a score needs two.")
     plan = [run for budget in budgets for run in _runs(entrants, budget, draws, len(labels))]
+    drawn = {(budget, draw): draw_labels(labels, budget, draw) for _, budget, draw, _ in plan}
     rows, predictions = [], []
     for entrant, budget, draw, seed in tqdm(plan, desc="label-budget study", unit="run"):
-        index = draw_labels(labels, budget, draw)
         with measure() as cost:
-            prediction = entrant.fit(index, seed)
+            prediction = entrant.fit(drawn[budget, draw], seed)
         scores = {name: float(metric(test_labels, prediction, None)) for name, metric in metrics.items()}
         rows.append({"entrant": entrant.name, "family": entrant.family, "budget": budget, "draw": draw, "seed": seed,
                      **scores, "seconds": cost.seconds, "peak_mb": cost.peak_mb})  # fmt: skip
@@ -287,7 +292,9 @@ def _runs(entrants: Sequence[Entrant], budget: int, draws: int, n_labels: int) -
 
 
 def percentiles(replicates: np.ndarray) -> tuple[float, float]:
-    """Limits of the 95 % bootstrap interval."""
+    """Limits of the 95 % bootstrap interval; replicates that are NaN do not count."""
+    if np.isnan(replicates).all():
+        return math.nan, math.nan
     low, high = np.nanpercentile(replicates, [2.5, 97.5])
     return float(low), float(high)
 
@@ -335,7 +342,7 @@ def compare(study: Study, metric: str, entrant: str, versus: str, budget: int) -
     mean_a = first[first["draw"].isin(common)].groupby("draw")[metric].mean().mean()
     mean_b = second[second["draw"].isin(common)].groupby("draw")[metric].mean().mean()
     with np.errstate(divide="ignore", invalid="ignore"):
-        reduction = (a - b) / (1 - b)
+        reduction = np.where(b < 1, (a - b) / (1 - b), np.nan)
     return Verdict(
         metric, entrant, versus, budget,
         float(mean_a - mean_b), *percentiles(a - b),
