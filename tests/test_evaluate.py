@@ -1,6 +1,7 @@
 """Metrics against scikit-learn and brute force; probes and fine-tuning on tasks whose answer is known."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -301,7 +302,7 @@ def test_standardise_uses_the_pool():
 # ------------------------------------------------------------------------------------ networks with labels
 
 
-QUICK = Recipe(learning_rate=5e-3, batch_size=16, min_steps=30, max_steps=30)
+QUICK = Recipe(learning_rate=5e-3, passes=1, min_steps=30)
 
 
 def bars(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -336,15 +337,6 @@ def test_predict_gives_probabilities():
     assert scores.min() >= 0 and scores[:, 2].max() < 0.5
 
 
-@pytest.mark.parametrize(("n", "expected"), [(16, 20), (160, 50), (1600, 80)])
-def test_number_of_steps_follows_the_passes_between_its_limits(n, expected):
-    images, labels = bars(n)
-    steps = []
-    recipe = Recipe(Counting(steps), batch_size=16, passes=5, min_steps=20, max_steps=80)
-    fit_classifier(new_encoder(), images, labels, 2, recipe, seed=0)
-    assert len(steps) == expected
-
-
 class Counting(Augment):
     """Counts the batches that pass through it and what is in them."""
 
@@ -357,13 +349,25 @@ class Counting(Augment):
         return images
 
 
+def batches_of(recipe: Recipe, n: int) -> list[torch.Tensor]:
+    """The batches of a training on n pictures, each of which has its number as grey value."""
+    batches, images = [], np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 8, 8, 1))
+    fit_classifier(new_encoder(), images, np.arange(n) % 2, 2, replace(recipe, augment=Counting(batches)), seed=0)
+    return [(batch.mean(dim=(1, 2, 3)) * 255).round().int() for batch in batches]
+
+
+def test_few_labels_are_trained_on_for_the_least_number_of_steps():
+    assert len(batches_of(Recipe(passes=2, min_steps=15), n=20)) == 15
+
+
+def test_many_labels_are_passed_over_so_many_times():
+    batches = batches_of(Recipe(passes=5, min_steps=1), n=200)
+    assert sum(map(len, batches)) == pytest.approx(5 * 200, abs=max(map(len, batches)))
+
+
 def test_every_label_is_used_equally_often():
-    images, labels = np.repeat(np.arange(20, dtype=np.uint8), 64).reshape(20, 8, 8, 1), np.arange(20) % 2
-    batches = []
-    recipe = Recipe(Counting(batches), batch_size=8, min_steps=20, max_steps=20)
-    fit_classifier(new_encoder(), images, labels, 2, recipe, seed=0)
-    seen = (torch.cat(batches).mean(dim=(1, 2, 3)) * 255).round().int()
-    assert np.bincount(seen.numpy(), minlength=20).tolist() == [8] * 20
+    seen = np.bincount(torch.cat(batches_of(Recipe(passes=1, min_steps=9), n=70)).numpy(), minlength=70)
+    assert len(seen) == 70 and seen.max() - seen.min() <= 1
 
 
 def test_fine_tune_learns_and_decides():
@@ -376,7 +380,7 @@ def test_fine_tune_learns_and_decides():
 
 def test_fine_tune_is_the_same_again_and_with_one_or_two_threads():
     images, labels = bars(60)
-    recipe = Recipe(Augment(area=(0.5, 1.0), noise=0.1), batch_size=16, min_steps=12, max_steps=12)
+    recipe = Recipe(Augment(area=(0.5, 1.0), noise=0.1), passes=1, min_steps=12)
     threads, results = torch.get_num_threads(), []
     try:
         for count, noise in ((1, 0), (2, 1), (2, 2)):
@@ -404,7 +408,7 @@ def test_fine_tune_on_shuffled_labels_gives_chance():
 
 def test_fine_tuning_starts_from_the_features_that_were_learnt():
     images, labels = bars(200)
-    short = Recipe(learning_rate=5e-3, batch_size=16, min_steps=12, max_steps=12)
+    short = Recipe(learning_rate=5e-3, passes=1, min_steps=12)
     taught = fit_classifier(new_encoder(), images[:100], labels[:100], 2, QUICK, seed=0)[0]
     few = np.r_[np.flatnonzero(labels[:100] == 0)[:4], np.flatnonzero(labels[:100] == 1)[:4]]
     pretrained, scratch = (

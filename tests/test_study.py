@@ -1,0 +1,545 @@
+"""The label-budget study: pairing, verdicts on scores whose answer is known, labels saved, negative controls."""
+
+import time
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from sslbook import data
+from sslbook.baselines import majority, pixels
+from sslbook.evaluate import Prediction, balanced_accuracy, roc_auc, standardise
+from sslbook.study import (
+    Entrant,
+    Study,
+    Verdict,
+    compare,
+    draw_labels,
+    label_budget_study,
+    labels_saved,
+    measure,
+    probe_entrant,
+)
+
+LABELS = np.array([0, 1] * 500)
+TEST_LABELS = np.array([0, 1] * 60)
+
+
+def stated(score: float) -> Prediction:
+    """A prediction that carries its own score, read by the metric ``score``."""
+    return Prediction(np.full((len(TEST_LABELS), 2), score), np.zeros(len(TEST_LABELS), int))
+
+
+def stated_score(labels: np.ndarray, prediction: Prediction, weights: np.ndarray | None = None) -> np.ndarray:
+    return prediction.scores[0, 0] if weights is None else np.full(len(weights), prediction.scores[0, 0])
+
+
+def study_of(curves: dict[str, tuple[str, dict[int, float]]], wobble=lambda draw, seed: 0.0, **settings) -> Study:
+    """A study whose scores are given: ``{entrant: (family, {budget: score})}``, plus a wobble per draw and seed."""
+
+    def entrant(name: str, family: str, curve: dict[int, float]) -> Entrant:
+        def fit(index: np.ndarray, seed: int) -> Prediction:
+            draws[name, len(index)] = draws.get((name, len(index)), -1) + (seed == 0)
+            return stated(curve[len(index)] + wobble(draws[name, len(index)], seed))
+
+        return Entrant(name, family, fit, budgets=tuple(curve), **settings.get(name, {}))
+
+    draws = {}
+    budgets = sorted({budget for _, curve in curves.values() for budget in curve})
+    entrants = [entrant(name, *curve) for name, curve in curves.items()]
+    return label_budget_study(entrants, LABELS, TEST_LABELS, budgets, metrics={"score": stated_score})
+
+
+# --------------------------------------------------------------------------------------------- label draws
+
+
+@pytest.mark.parametrize("budget", [10, 47, 200])
+def test_a_draw_is_stratified_without_repeats_and_repeatable(budget):
+    labels = (np.arange(1000) % 4 == 0).astype(int)
+    index = draw_labels(labels, budget, draw=3)
+    assert len(index) == len(set(index)) == budget
+    assert labels[index].sum() == pytest.approx(budget / 4, abs=1)
+    assert np.array_equal(index, draw_labels(labels, budget, draw=3))
+    assert set(index) != set(draw_labels(labels, budget, draw=4))
+
+
+@pytest.mark.parametrize("budget", [4, 5, 20, 99, 498, 499])
+def test_every_class_has_two_labels_in_every_draw(budget):
+    labels = (np.arange(500) < 3).astype(int)
+    for draw in range(5):
+        index = draw_labels(labels, budget, draw)
+        assert len(set(index)) == budget
+        assert np.bincount(labels[index], minlength=2).min() >= 2
+
+
+def test_the_full_budget_is_all_labels_in_order():
+    assert np.array_equal(draw_labels(LABELS, 1000, draw=5), np.arange(1000))
+
+
+@pytest.mark.parametrize(
+    ("labels", "budget", "message"),
+    [
+        (LABELS, 1001, "1001 labels exceeds the 1000 there are; use a smaller budget"),
+        (LABELS, 3, "3 labels cannot hold two of each of 2 classes; use a larger budget"),
+        (np.arange(100) % 10, 19, "19 labels cannot hold two of each of 10 classes"),
+        (np.array([0] * 30 + [1]), 10, "class 1 has a single label; label one more"),
+    ],
+)
+def test_budgets_that_cannot_be_drawn(labels, budget, message):
+    with pytest.raises(ValueError, match=message):
+        draw_labels(labels, budget, draw=0)
+
+
+# ------------------------------------------------------------------------------------------------- pairing
+
+
+def recording_entrants(log: list, **settings) -> list[Entrant]:
+    def fit_as(name: str):
+        def fit(index: np.ndarray, seed: int) -> Prediction:
+            log.append((name, tuple(index), seed))
+            return stated(0.5)
+
+        return fit
+
+    return [Entrant(name, "classical", fit_as(name), **settings.get(name, {})) for name in ("a", "b")]
+
+
+def test_all_entrants_get_the_same_draws():
+    log = []
+    entrants = recording_entrants(log, b={"seeds": (0, 1, 2)})
+    study = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 50, 1000], draws=4)
+    drawn = {name: {index for who, index, _ in log if who == name} for name in "ab"}
+    assert drawn["a"] == drawn["b"]
+    assert len(drawn["a"]) == 4 + 4 + 1
+    assert study.frame.groupby(["entrant", "budget"]).size().to_dict() == {
+        ("a", 10): 4, ("a", 50): 4, ("a", 1000): 1, ("b", 10): 12, ("b", 50): 12, ("b", 1000): 3,
+    }  # fmt: skip
+    for (_, index, seed), row in zip(log, study.frame.itertuples(), strict=True):
+        assert len(index) == row.budget and seed == row.seed
+        assert np.array_equal(index, draw_labels(LABELS, row.budget, row.draw))
+
+
+def test_a_seed_per_draw_instead_of_every_seed_on_every_draw():
+    log = []
+    entrants = recording_entrants(log, b={"seeds": (7, 8), "crossed": False})
+    frame = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 1000], draws=5).frame
+    rows = frame[(frame["entrant"] == "b") & (frame["budget"] == 10)]
+    assert rows["draw"].tolist() == [0, 1, 2, 3, 4]
+    assert rows["seed"].tolist() == [7, 8, 7, 8, 7]
+    assert frame[(frame["entrant"] == "b") & (frame["budget"] == 1000)]["seed"].tolist() == [7, 8]
+
+
+def test_an_entrant_may_run_on_fewer_draws_and_budgets():
+    log = []
+    entrants = recording_entrants(log, b={"draws": 2, "budgets": (50,)})
+    frame = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 50], draws=5).frame
+    rows = frame[frame["entrant"] == "b"]
+    assert rows["budget"].tolist() == [50, 50] and rows["draw"].tolist() == [0, 1]
+    assert (frame["entrant"] == "a").sum() == 10
+
+
+def test_a_budget_that_cannot_be_drawn_stops_before_the_first_run():
+    log = []
+    with pytest.raises(ValueError, match="exceeds the 1000"):
+        label_budget_study(recording_entrants(log), LABELS, TEST_LABELS, [10, 5000])
+    assert not log
+
+
+@pytest.mark.parametrize(
+    ("labels", "test_labels", "message"),
+    [
+        (np.where(LABELS == 0, -1, 1), TEST_LABELS, "training split has cases without a label"),
+        (LABELS, np.where(TEST_LABELS == 0, -1, 1), "test split has cases without a label"),
+        (LABELS * 0, TEST_LABELS, "training split holds a single class"),
+        (LABELS, TEST_LABELS * 0, "test split holds a single class"),
+    ],
+)
+def test_labels_that_cannot_be_studied(labels, test_labels, message):
+    with pytest.raises(ValueError, match=message):
+        label_budget_study(recording_entrants([]), labels, test_labels, [10])
+
+
+def test_scores_are_those_of_the_predictions():
+    rng = np.random.default_rng(0)
+
+    def fit(index: np.ndarray, seed: int) -> Prediction:
+        p = rng.random(len(TEST_LABELS))
+        return Prediction(np.stack([1 - p, p], axis=1), (p > 0.5).astype(int))
+
+    study = label_budget_study([Entrant("guess", "trivial", fit)], LABELS, TEST_LABELS, [10, 50], draws=3)
+    assert {"entrant", "family", "budget", "draw", "seed", "auc", "balanced_accuracy"} <= set(study.frame.columns)
+    assert len(study.predictions) == len(study.frame) == 6
+    for row, prediction in zip(study.frame.itertuples(), study.predictions, strict=True):
+        assert row.auc == pytest.approx(roc_auc(TEST_LABELS, prediction.scores))
+        assert row.balanced_accuracy == pytest.approx(balanced_accuracy(TEST_LABELS, prediction.decisions))
+
+
+def test_probe_entrant_takes_the_features_of_its_seed():
+    rng = np.random.default_rng(0)
+    good = [(labels[:, None] * 4 + rng.normal(size=(len(labels), 2))) for labels in (LABELS, TEST_LABELS)]
+    noise = [rng.normal(size=(len(labels), 2)) for labels in (LABELS, TEST_LABELS)]
+    entrant = probe_entrant("probe", "ssl", [tuple(good), tuple(noise)], LABELS, setup_seconds=3.0)
+    assert entrant.seeds == (0, 1)
+    frame = label_budget_study([entrant], LABELS, TEST_LABELS, [40], draws=2).frame
+    assert (frame[frame["seed"] == 0]["auc"] > 0.95).all()
+    assert (frame[frame["seed"] == 1]["auc"] < 0.75).all()
+
+
+# ------------------------------------------------------------------------------------------ tables and costs
+
+
+TWO_BUDGETS = {
+    "trivial": ("trivial", {10: 0.5, 100: 0.5}),
+    "simple": ("classical", {10: 0.8, 100: 0.82}),
+    "network": ("supervised", {10: 0.7, 100: 0.9}),
+    "pretrained": ("ssl", {10: 0.95, 100: 0.96}),
+    "late": ("ssl", {100: 0.99}),
+}
+
+
+def test_table_of_scores():
+    study = study_of(TWO_BUDGETS)
+    table = study.scores("score")
+    assert table.index.tolist() == list(TWO_BUDGETS)
+    assert table.columns.tolist() == study.budgets == [10, 100]
+    assert table.loc["network"].tolist() == pytest.approx([0.7, 0.9])
+    assert np.isnan(table.loc["late", 10])
+    assert study.entrants("ssl") == ["pretrained", "late"]
+    assert study.entrants("classical", "supervised") == ["simple", "network"]
+
+
+def test_best_other_is_the_best_at_that_budget_and_never_self_supervised():
+    study = study_of(TWO_BUDGETS)
+    assert study.best_other("score", 10) == "simple"
+    assert study.best_other("score", 100) == "network"
+
+
+def test_measure_counts_cpu_seconds_and_memory():
+    with measure() as cost:
+        time.sleep(0.3)
+    assert cost.seconds < 0.2, "waiting costs nothing"
+    with measure() as cost:
+        block = np.ones(8_000_000)  # 61 MB
+        start = time.process_time()
+        while time.process_time() - start < 0.2:
+            pass
+    assert cost.seconds == pytest.approx(0.2, abs=0.15)
+    assert 55 < cost.peak_mb < 120
+    del block
+
+
+def test_measure_reports_when_the_block_fails():
+    with pytest.raises(KeyError), measure() as cost:
+        raise KeyError
+    assert cost.seconds >= 0
+
+
+def test_costs_at_the_largest_budget_of_each_entrant():
+    def fit(index: np.ndarray, seed: int) -> Prediction:
+        start = time.process_time()
+        while time.process_time() - start < (0.1 if len(index) == 100 else 0.0):
+            pass
+        return stated(0.5)
+
+    entrants = [
+        Entrant("busy", "ssl", fit, seeds=(0, 1), setup_seconds=12.5),
+        Entrant("small", "classical", fit, budgets=(10,)),
+    ]
+    costs = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 100], draws=2).costs()
+    assert costs.loc["busy", "setup_seconds"] == 12.5 and costs.loc["small", "setup_seconds"] == 0
+    assert costs.loc["busy", "seconds"] > 0.08
+    assert costs.loc["small", "seconds"] < 0.08
+    assert (costs["peak_mb"] >= 0).all()
+
+
+# --------------------------------------------------------------------------------- intervals with known spread
+
+
+def test_interval_of_scores_that_never_change_has_no_width():
+    assert study_of(TWO_BUDGETS).interval("score", "simple", 10) == pytest.approx((0.8, 0.8, 0.8))
+
+
+@pytest.mark.parametrize(
+    ("wobble", "settings", "expected"),
+    [
+        (lambda draw, seed: 0.01 * draw, {}, 0.01 * np.std(range(5)) / np.sqrt(5)),
+        (lambda draw, seed: 0.01 * seed, {"simple": {"seeds": (0, 1, 2)}}, 0.01 * np.std(range(3)) / np.sqrt(3)),
+    ],
+    ids=["draws", "seeds"],
+)
+def test_bootstrap_spread_is_the_standard_error_over_draws_or_seeds(wobble, settings, expected):
+    study = study_of({"simple": ("classical", {10: 0.8})}, wobble, **settings)
+    study.replicates = 4000
+    replicates = study.bootstrap("score", "simple", 10)
+    assert replicates.std() == pytest.approx(expected, rel=0.08)
+    assert replicates.mean() == pytest.approx(study.frame["score"].mean(), abs=0.001)
+
+
+def test_what_a_draw_does_to_both_entrants_cancels_in_their_difference():
+    curves = {"a": ("ssl", {10: 0.82}), "b": ("classical", {10: 0.8})}
+    study = study_of(curves, lambda draw, seed: 0.05 * draw)
+    _, low, high = study.interval("score", "a", 10)
+    assert high - low > 0.05
+    verdict = compare(study, "score", "a", "b", 10)
+    assert (verdict.difference, verdict.low, verdict.high) == pytest.approx((0.02, 0.02, 0.02))
+    assert verdict.conclusion == "better"
+
+
+def test_only_draws_that_both_entrants_ran_are_compared():
+    curves = {"a": ("ssl", {10: 0.8}), "b": ("classical", {10: 0.7})}
+    study = study_of(curves, lambda draw, seed: 0.1 * (draw >= 2), b={"draws": 2})
+    verdict = compare(study, "score", "a", "b", 10)
+    assert verdict.n == 2
+    assert (verdict.difference, verdict.low, verdict.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_error_reduction_is_the_share_of_the_errors_avoided():
+    curves = {"a": ("ssl", {10: 0.95}), "b": ("classical", {10: 0.9}), "perfect": ("supervised", {10: 1.0})}
+    study = study_of(curves)
+    verdict = compare(study, "score", "a", "b", 10)
+    assert verdict.error_reduction == pytest.approx(0.5)
+    assert (verdict.error_reduction_low, verdict.error_reduction_high) == pytest.approx((0.5, 0.5))
+    assert compare(study, "score", "b", "a", 10).error_reduction == pytest.approx(-1.0)
+    against_none = compare(study, "score", "a", "perfect", 10)
+    assert np.isnan([against_none.error_reduction, against_none.error_reduction_low]).all(), "no error to avoid"
+    assert against_none.conclusion == "worse"
+
+
+def test_the_verdict_turns_round_with_the_entrants():
+    curves = {"a": ("ssl", {10: 0.82}), "b": ("classical", {10: 0.8})}
+    study = study_of(curves, lambda draw, seed: 0.01 * draw**2)
+    there, back = compare(study, "score", "a", "b", 10), compare(study, "score", "b", "a", 10)
+    assert (back.difference, back.low, back.high) == pytest.approx((-there.difference, -there.high, -there.low))
+    assert (there.conclusion, back.conclusion) == ("better", "worse")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "conclusion"),
+    [
+        (0.01, 0.02, "better"),
+        (-0.02, -0.01, "worse"),
+        (-0.01, 0.02, "no difference shown"),
+        (0.0, 0.02, "no difference shown"),
+        (-0.02, 0.0, "no difference shown"),
+    ],
+)
+def test_conclusion_follows_from_the_interval(low, high, conclusion):
+    verdict = Verdict("auc", "simclr", "pixels", 47, (low + high) / 2, low, high, 0.1, 0.0, 0.2, n=5)
+    assert verdict.conclusion == conclusion
+    for part in ("simclr", "pixels", "47 labels", "auc", f"{low:+.3f}", f"{high:+.3f}", conclusion):
+        assert part in str(verdict)
+
+
+def test_asking_for_what_did_not_run():
+    study = study_of(TWO_BUDGETS)
+    with pytest.raises(ValueError, match="no run of 'late' at 10 labels; it has"):
+        compare(study, "score", "late", "simple", 10)
+    with pytest.raises(ValueError, match="no run of 'typo'"):
+        study.interval("score", "typo", 10)
+
+
+# ------------------------------------------------------------------------------- verdicts on simulated scores
+
+
+def simulated_study(
+    signals: dict[str, float], seed: int, n_test: int = 150, draws: int = 5, draw_sd: float = 0.3, repeat: int = 1
+) -> Study:
+    """Entrants whose test scores are ``signal x label + noise``; the signal varies with the draw.
+
+    Half of the noise belongs to the test case and is the same for all entrants, half to the run.
+    ``repeat`` shows every test case so many times (as films of one patient).
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n_test) % 2
+    case, draw_effect = rng.normal(size=n_test), rng.normal(size=draws)
+
+    def entrant(name: str, signal: float) -> Entrant:
+        own = np.random.default_rng([seed, *name.encode()])
+        counter = iter(range(draws))
+
+        def fit(index: np.ndarray, _seed: int) -> Prediction:
+            strength = signal + draw_sd * draw_effect[next(counter)]
+            scores = strength * labels + np.sqrt(0.5) * (case + own.normal(size=n_test))
+            scores = norm.cdf(np.repeat(scores, repeat))
+            return Prediction(np.stack([1 - scores, scores], axis=1), (scores > 0.6).astype(int))
+
+        return Entrant(name, "ssl" if name.startswith("ssl") else "classical", fit)
+
+    groups = np.repeat(np.arange(n_test), repeat) if repeat > 1 else None
+    entrants = [entrant(name, signal) for name, signal in signals.items()]
+    study = label_budget_study(entrants, LABELS, np.repeat(labels, repeat), [10], draws=draws, groups=groups)
+    study.replicates = 300
+    return study
+
+
+def true_auc(signal: float, draw_sd: float = 0.3) -> float:
+    """Expected AUC of ``simulated_study``: Phi(strength / sqrt(2)), averaged over the strengths of the draws."""
+    return float(np.mean(norm.cdf((signal + draw_sd * norm.ppf((np.arange(999) + 0.5) / 999)) / np.sqrt(2))))
+
+
+def test_a_clear_difference_is_found_both_ways():
+    study = simulated_study({"ssl": 2.2, "classical": 1.2}, seed=0)
+    assert compare(study, "auc", "ssl", "classical", 10).conclusion == "better"
+    assert compare(study, "auc", "classical", "ssl", 10).conclusion == "worse"
+    assert compare(study, "balanced_accuracy", "ssl", "classical", 10).conclusion == "better"
+
+
+def test_equal_entrants_show_no_difference():
+    study = simulated_study({"ssl": 1.5, "classical": 1.5}, seed=0)
+    verdict = compare(study, "auc", "ssl", "classical", 10)
+    assert verdict.conclusion == "no difference shown"
+    assert verdict.low < 0 < verdict.high
+
+
+def test_an_entrant_does_not_differ_from_itself():
+    study = simulated_study({"ssl": 1.5}, seed=0)
+    verdict = compare(study, "auc", "ssl", "ssl", 10)
+    assert (verdict.difference, verdict.low, verdict.high, verdict.error_reduction) == (0, 0, 0, 0)
+    assert verdict.conclusion == "no difference shown"
+
+
+def test_pairing_finds_what_two_separate_intervals_would_miss():
+    study = simulated_study({"ssl": 2.0, "classical": 1.5}, seed=1, draw_sd=0.8)
+    first, second = study.interval("auc", "ssl", 10), study.interval("auc", "classical", 10)
+    assert second[2] > first[1], "the intervals overlap"
+    assert compare(study, "auc", "ssl", "classical", 10).conclusion == "better"
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    """95 % are promised; five draws and 60 repetitions allow 85 to 100 %."""
+    truth = true_auc(1.8) - true_auc(1.5)
+    verdicts = [
+        compare(simulated_study({"ssl": 1.8, "classical": 1.5}, seed), "auc", "ssl", "classical", 10)
+        for seed in range(60)
+    ]
+    covered = np.mean([v.low <= truth <= v.high for v in verdicts])
+    differences = np.array([v.difference for v in verdicts])
+    half_width = np.mean([v.high - v.low for v in verdicts]) / 2
+    assert differences.mean() == pytest.approx(truth, abs=3 * differences.std() / np.sqrt(60))
+    assert 0.85 <= covered
+    assert 1.5 < half_width / differences.std() < 3, "neither too narrow nor uselessly wide"
+
+
+def test_films_of_one_patient_do_not_count_as_independent_cases():
+    alone = simulated_study({"ssl": 1.5}, seed=1, repeat=1)
+    grouped = simulated_study({"ssl": 1.5}, seed=1, repeat=4)
+    blind = simulated_study({"ssl": 1.5}, seed=1, repeat=4)
+    blind.groups = None
+    widths = [np.ptp(s.interval("auc", "ssl", 10)[1:]) for s in (alone, grouped, blind)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.05)
+    assert widths[2] < 0.8 * widths[0]
+
+
+# ----------------------------------------------------------------------------------------------- labels saved
+
+
+CURVE = {"simple": ("classical", {10: 0.7, 100: 0.8, 1000: 0.9})}
+
+
+def saved_by(score: float, others: dict = CURVE, budget: int = 10, wobble=lambda draw, seed: 0.0):
+    return labels_saved(study_of({**others, "ssl": ("ssl", {budget: score})}, wobble), "score", "ssl", budget)
+
+
+def test_labels_saved_are_read_off_the_curve_on_a_logarithmic_scale():
+    result = saved_by(0.85)
+    assert result.equivalent_budget == pytest.approx(10**2.5, rel=1e-6)
+    assert (result.saved, result.low, result.high) == pytest.approx((10**2.5 - 10,) * 3, rel=1e-6)
+    assert result.versus == "simple" and not result.censored
+    assert "about 316: about 306 labels saved" in str(result)
+
+
+def test_a_score_that_a_budget_reaches_exactly_costs_that_budget():
+    assert saved_by(0.8).equivalent_budget == pytest.approx(100, rel=1e-6)
+    assert saved_by(0.9).equivalent_budget == pytest.approx(1000, rel=1e-6)
+    assert not saved_by(0.9).censored
+
+
+def test_a_score_that_no_budget_reaches_is_censored():
+    result = saved_by(0.95)
+    assert result.censored
+    assert result.equivalent_budget == pytest.approx(1000)
+    assert "at least 990 labels saved" in str(result)
+
+
+def test_an_entrant_behind_the_others_saves_nothing():
+    assert saved_by(0.75, budget=100).saved == pytest.approx(10**1.5 - 100, rel=1e-6)
+    assert saved_by(0.6).saved == pytest.approx(0, abs=1e-6)
+
+
+def test_the_best_other_entrant_is_taken_anew_at_every_budget():
+    others = {
+        "early": ("classical", {10: 0.7, 100: 0.75, 1000: 0.76}),
+        "late": ("supervised", {10: 0.5, 100: 0.8, 1000: 0.9}),
+    }
+    assert saved_by(0.85, others).equivalent_budget == pytest.approx(10**2.5, rel=1e-6)
+    assert saved_by(0.75, others).equivalent_budget == pytest.approx(10**1.5, rel=1e-6)
+
+
+def test_another_self_supervised_entrant_is_no_rival():
+    others = {**CURVE, "other_ssl": ("ssl", {10: 0.9, 100: 0.95, 1000: 0.99})}
+    assert saved_by(0.85, others).equivalent_budget == pytest.approx(10**2.5, rel=1e-6)
+
+
+def test_a_curve_that_falls_again_has_reached_the_score_before():
+    others = {"simple": ("classical", {10: 0.7, 100: 0.9, 1000: 0.8})}
+    assert saved_by(0.8, others).equivalent_budget == pytest.approx(10**1.5, rel=1e-6)
+
+
+def test_interval_of_labels_saved_follows_the_spread_of_the_scores():
+    curves = {**CURVE, "ssl": ("ssl", {10: 0.85})}
+    wobbling = study_of(curves, lambda draw, seed: 0.02 * (seed - 1), ssl={"seeds": (0, 1, 2)})
+    result = labels_saved(wobbling, "score", "ssl", 10)
+    # The seeds of the entrant score .83, .85, .87, the one seed of the rival lies .02 below its curve. All three seeds
+    # drawn alike has probability 1/27 > 2.5 %, so the limits are those of the lowest and of the highest seed alone.
+    expected = [10**exponent - 10 for exponent in (2.5, 2.7, 2.9)]
+    assert (result.low, result.saved, result.high) == pytest.approx(expected, rel=1e-6)
+
+
+# ---------------------------------------------------------------------------------------- negative controls
+
+
+def film_study(train_labels: np.ndarray, test_labels: np.ndarray, images: data.Images, budget: int) -> Study:
+    train, test = standardise(pixels(images.train.images), pixels(images.test.images))
+    entrants = [
+        probe_entrant("pixels_lr", "classical", [(train, test)], train_labels),
+        Entrant("majority", "trivial", lambda index, seed: majority(train_labels[index], len(test_labels), 2)),
+    ]
+    return label_budget_study(entrants, train_labels, test_labels, [budget], draws=3)
+
+
+def test_shuffled_labels_give_chance():
+    images, rng = data.simulate_chest_films(n_train=800, seed=0), np.random.default_rng(0)
+    honest = film_study(images.train.labels, images.test.labels, images, 100)
+    shuffled = film_study(rng.permutation(images.train.labels), rng.permutation(images.test.labels), images, 100)
+    assert honest.interval("auc", "pixels_lr", 100)[0] > 0.7
+    mean, low, high = shuffled.interval("auc", "pixels_lr", 100)
+    assert mean == pytest.approx(0.5, abs=0.08)
+    assert low < 0.5 < high
+    assert compare(shuffled, "auc", "pixels_lr", "majority", 100).conclusion == "no difference shown"
+    assert compare(honest, "auc", "pixels_lr", "majority", 100).conclusion == "better"
+
+
+def leaky(images: data.Images, n: int) -> data.Images:
+    """The same data with the first n test films copied into training, a little darker."""
+    copies = (images.test.images[:n] * 0.95).astype(np.uint8)
+    both = np.concatenate([images.train.images, copies, images.test.images])
+    labels = np.concatenate([images.train.labels, images.test.labels[:n], images.test.labels])
+    split = ["train"] * (len(images.train) + n) + ["test"] * len(images.test)
+    return data.Images.from_arrays(both, labels, split=split, classes=images.classes)
+
+
+def test_a_leaked_split_is_caught():
+    images = data.simulate_chest_films(n_train=160, seed=0)
+    clean = data.duplicates(images)
+    assert clean.empty or (clean["split_a"] == clean["split_b"]).all()
+    found = data.duplicates(leaky(images, 12))
+    across = found[found["split_a"] != found["split_b"]]
+    assert set(across["index_b"][across["split_b"] == "test"]) == set(range(12))
+
+
+def test_a_patient_in_two_splits_is_refused():
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    labels, patients = np.arange(40) % 2, np.arange(40) // 2
+    split = np.where(np.arange(40) < 21, "train", "test")  # patient 10 is cut in two
+    with pytest.raises(data.DataError, match="[Gg]roup '10'"):
+        data.Images.from_arrays(images, labels, groups=patients, split=split)
