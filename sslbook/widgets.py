@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -35,10 +36,12 @@ def show_views(image: np.ndarray, augment: Augment, n: int = 7, seed: int = 0, t
 def augmentation_explorer(image: np.ndarray, start: Augment) -> None:
     """Sliders for the parameters of an augmentation, with views drawn anew at each change."""
     slider = ipywidgets.FloatSlider
+
+    def show(area: float, seed: int, **chosen: float) -> Figure:
+        return show_views(image, replace(start, area=(area, max(area, start.area[1])), **chosen), seed=seed)
+
     interact(
-        lambda area, rotation, contrast, brightness, seed: show_views(
-            image, Augment((area, 1.0), start.aspect, rotation, start.flip, brightness, contrast), seed=seed
-        ),
+        show,
         area=slider(value=start.area[0], min=0.05, max=1.0, step=0.05, description="smallest crop"),
         rotation=slider(value=start.rotation, min=0, max=90, step=5, description="rotation °"),
         contrast=slider(value=start.contrast, min=0, max=1, step=0.1, description="contrast ±"),
