@@ -1,0 +1,188 @@
+"""Figures say what to see: titles, labelled axes, SIMULATED where the data are; and they draw the numbers given."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from sslbook import plots
+from sslbook.evaluate import Prediction
+from sslbook.study import Entrant, Study, label_budget_study
+from sslbook.train import History
+
+LABELS, TEST_LABELS = np.array([0, 1] * 100), np.array([0, 1] * 30)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def small_study() -> Study:
+    def fit_as(strength: float):
+        def fit(index: np.ndarray, seed: int) -> Prediction:
+            noise = np.random.default_rng([len(index), seed]).normal(size=len(TEST_LABELS))
+            scores = 1 / (1 + np.exp(-strength * (2 * TEST_LABELS - 1) - noise))
+            return Prediction(np.stack([1 - scores, scores], axis=1), (scores > 0.5).astype(int))
+
+        return fit
+
+    entrants = [
+        Entrant("pixels", "classical", fit_as(0.5)),
+        Entrant("simclr", "ssl", fit_as(1.0), seeds=(0, 1)),
+        Entrant("late", "supervised", fit_as(1.0), budgets=(200,)),
+    ]
+    study = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 200], draws=2)
+    study.replicates = 50
+    return study
+
+
+def history(epochs: int = 6) -> History:
+    rows = [
+        {"epoch": i + 1, "loss": 4.0 - i / 4, "embedding_std": 0.1, "rankme": 5.0 + i, "seconds": 1.0}
+        for i in range(epochs)
+    ]
+    return History({"chance and collapse": 5.5, "floor": 2.5}, 128, rows)
+
+
+def assert_complete(ax) -> None:
+    """A title that says something, and a label on both axes."""
+    assert len(ax.get_title(loc="left") or ax.get_title()) > 5
+    assert ax.get_xlabel() and ax.get_ylabel()
+
+
+def texts(ax) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def test_title_says_simulated_exactly_where_the_data_are():
+    assert plots.title("AUC rises", "simulated") == "SIMULATED: AUC rises"
+    assert plots.title("AUC rises", "real") == plots.title("AUC rises") == "AUC rises"
+
+
+def test_use_style_sets_the_palette():
+    with matplotlib.rc_context():
+        plots.use_style()
+        assert plt.rcParams["axes.prop_cycle"].by_key()["color"] == plots.PALETTE
+        assert not plt.rcParams["axes.spines.top"]
+
+
+def test_palette_and_line_styles_tell_entrants_apart():
+    assert len(set(plots.PALETTE)) == len(plots.PALETTE) >= 8
+    assert len(set(plots.FAMILY_STYLE.values())) == len(plots.FAMILY_STYLE)
+
+
+def test_learning_curve_draws_the_loss_and_every_reference_line():
+    plots.use_style()
+    axes = plots.learning_curve(history(), name="SimCLR")
+    assert len(axes) == 3
+    for ax in axes:
+        assert_complete(ax)
+    assert "SimCLR" in axes[0].get_title(loc="left")
+    assert axes[0].lines[0].get_ydata().tolist() == [4.0 - i / 4 for i in range(6)]
+    assert axes[0].lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5, 6]
+    assert {line.get_ydata()[0] for line in axes[0].lines[1:]} == {5.5, 2.5}
+    assert {"chance and collapse", "floor"} <= set(texts(axes[0]))
+    assert axes[2].lines[0].get_ydata().tolist() == [5, 6, 7, 8, 9, 10]
+    assert axes[1].get_ylim()[0] == axes[2].get_ylim()[0] == 0, "collapse is at zero, so zero must be on the axis"
+
+
+def test_learning_curve_on_axes_of_the_caller():
+    figure, given = plt.subplots(1, 3)
+    axes = plots.learning_curve(history(1), axes=given)
+    assert axes[0].figure is figure
+    assert plt.get_fignums() == [figure.number]
+
+
+def test_live_curve_shows_once_then_updates(monkeypatch):
+    shown, updated = [], []
+
+    class Handle:
+        def update(self, figure):
+            updated.append(figure)
+
+    monkeypatch.setattr(plots, "display", lambda figure, display_id: shown.append(figure) or Handle())
+    live = plots.LiveCurve(every=2, name="VICReg")
+    for epochs in range(1, 8):
+        live(history(epochs))
+    assert (len(shown), len(updated)) == (1, 2)
+    assert len(updated[-1].axes[0].lines[0].get_ydata()) == 6
+    assert plt.get_fignums() == [], "figures of a long training must not pile up"
+
+
+def test_live_curve_without_a_notebook(capsys):
+    plots.LiveCurve(every=1)(history())
+
+
+def test_label_budget_curve_draws_every_score_with_its_interval():
+    plots.use_style()
+    study = small_study()
+    ax = plots.label_budget_curve(study, "auc", ylabel="AUC", title=plots.title("labels", "simulated"))
+    assert_complete(ax)
+    assert ax.get_title(loc="left").startswith("SIMULATED")
+    assert ax.get_xscale() == "log"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["10", "200"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["pixels", "simclr", "late"]
+    lines = {line.get_label(): line for line in ax.lines}
+    assert lines["simclr"].get_ydata().tolist() == pytest.approx(study.scores("auc").loc["simclr"].tolist())
+    assert lines["simclr"].get_xdata().tolist() == pytest.approx([10, 200], rel=0.15)
+    assert len(lines["late"].get_ydata()) == 1
+    assert lines["pixels"].get_linestyle() != lines["simclr"].get_linestyle()
+    (segment, _) = ax.collections[1].get_segments()
+    assert segment[:, 1].tolist() == pytest.approx(list(study.interval("auc", "simclr", 10)[1:]))
+
+
+def test_label_budget_curve_of_some_entrants():
+    ax = plots.label_budget_curve(small_study(), "balanced_accuracy", entrants=["simclr"], ax=plt.subplots()[1])
+    assert len(ax.lines) == 1
+    assert ax.get_ylabel() == "balanced_accuracy"
+
+
+@pytest.mark.parametrize(("n", "rows"), [(1, 1), (8, 1), (9, 2)])
+def test_image_grid_shows_every_picture_once(n, rows):
+    images = np.random.default_rng(0).integers(0, 256, (n, 6, 5, 1), dtype=np.uint8)
+    figure = plots.image_grid(images, captions=[f"case {i}" for i in range(n)], title="SIMULATED: films")
+    assert len(figure.axes) == 8 * rows
+    shown = [ax for ax in figure.axes if ax.images]
+    assert len(shown) == n
+    for i, ax in enumerate(shown):
+        np.testing.assert_array_equal(ax.images[0].get_array(), images[i, :, :, 0])
+        assert ax.get_title() == f"case {i}"
+    assert figure.get_suptitle() == "SIMULATED: films"
+    assert not any(ax.axison for ax in figure.axes)
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [(np.uint8, 255), (np.float32, 1)])
+def test_grey_values_are_not_stretched(dtype, limit):
+    figure = plots.image_grid(np.full((2, 4, 4, 1), 0.5 * limit).astype(dtype))
+    assert figure.axes[0].images[0].get_clim() == (0, limit)
+
+
+def test_image_grid_in_colour():
+    images = np.random.default_rng(0).integers(0, 256, (3, 6, 5, 3), dtype=np.uint8)
+    figure = plots.image_grid(images, columns=2)
+    figure.canvas.draw()
+    assert figure.axes[2].images[0].get_array().shape == (6, 5, 3)
+
+
+def test_embedding_map_rings_the_highlighted_cases():
+    points, labels = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    ax = plots.embedding_map(points, labels, ["normal", "ill"], highlight=np.arange(20) < 3, title="Two clouds")
+    assert_complete(ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["normal", "ill", "misdiagnosed"]
+    np.testing.assert_allclose(ax.collections[1].get_offsets(), points[labels == 1])
+    np.testing.assert_allclose(ax.collections[2].get_offsets(), points[:3])
+    assert len(plots.embedding_map(points, labels, ["normal", "ill"]).collections) == 2
+
+
+def test_reliability_draws_the_diagonal():
+    _, ax = plt.subplots()
+    plots.reliability(ax, np.array([0.1, 0.9]), np.array([0.2, 0.7]), label="SimCLR", color="black")
+    assert ax.get_xlabel() and ax.get_ylabel()
+    assert ax.lines[0].get_xdata().tolist() == list(ax.lines[0].get_ydata()) == [0, 1]
+    assert ax.lines[1].get_ydata().tolist() == [0.2, 0.7]
+    assert ax.get_xlim() == ax.get_ylim() == (0, 1)

@@ -1,0 +1,145 @@
+"""Widgets without a browser: the function below each works alone, and a moved slider calls it."""
+
+from dataclasses import replace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from sslbook import widgets
+from sslbook.augment import Augment
+from sslbook.evaluate import Prediction
+from sslbook.study import Entrant, Study, label_budget_study
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (14, 14, 1), dtype=np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def displayed(monkeypatch) -> list:
+    """What a notebook would show."""
+    shown = []
+    monkeypatch.setattr(widgets, "display", shown.append)
+    return shown
+
+
+def controls(displayed: list) -> dict[str, ipywidgets.Widget]:
+    (box,) = (item for item in displayed if isinstance(item, ipywidgets.VBox))
+    return {control.description: control for control in box.children if hasattr(control, "value")}
+
+
+def small_study() -> Study:
+    test_labels = np.array([0, 1] * 30)
+
+    def fit_as(strength: float):
+        def fit(index: np.ndarray, seed: int) -> Prediction:
+            noise = np.random.default_rng(len(index)).normal(size=60)
+            scores = 1 / (1 + np.exp(-strength * (2 * test_labels - 1) - noise))
+            return Prediction(np.stack([1 - scores, scores], axis=1), (scores > 0.5).astype(int))
+
+        return fit
+
+    entrants = [
+        Entrant("pixels", "classical", fit_as(0.2)),
+        Entrant("simclr", "ssl", fit_as(1.5), budgets=(20, 200)),
+    ]
+    study = label_budget_study(entrants, np.array([0, 1] * 100), test_labels, [10, 20, 200], draws=2)
+    study.replicates = 50
+    return study
+
+
+# ----------------------------------------------------------------------------------------------------- views
+
+
+def shown_pictures(figure: Figure) -> list[np.ndarray]:
+    return [np.asarray(ax.images[0].get_array()) for ax in figure.axes if ax.images]
+
+
+@pytest.mark.parametrize("size", [None, 10])
+def test_views_stand_beside_the_original(size):
+    recipe = Augment(area=(0.3, 0.6), size=size)
+    figure = widgets.show_views(IMAGE, recipe, n=3, title="SIMULATED: views")
+    pictures = shown_pictures(figure)
+    assert len(pictures) == 4
+    np.testing.assert_allclose(pictures[0], IMAGE[:, :, 0] / 255)
+    assert all(picture.shape == (14, 14) for picture in pictures)
+    assert all(np.abs(picture - pictures[0]).max() > 0.05 for picture in pictures[1:])
+    assert figure.axes[0].get_title() == "original"
+    assert figure.get_suptitle() == "SIMULATED: views"
+
+
+def test_views_follow_from_the_seed():
+    recipe = Augment(area=(0.3, 0.6))
+    first, again, other = (shown_pictures(widgets.show_views(IMAGE, recipe, n=2, seed=seed)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(np.array(first[1:]) - np.array(other[1:])).max() > 0.05
+
+
+def test_explorer_redraws_with_the_settings_of_the_sliders(displayed, monkeypatch):
+    recipes, shows = [], widgets.show_views
+
+    def remembering(image, augment, **settings):
+        recipes.append((augment, settings["seed"]))
+        return shows(image, augment, **settings)
+
+    monkeypatch.setattr(widgets, "show_views", remembering)
+    start = Augment(area=(0.3, 0.9), aspect=(0.8, 1.25), flip=0.5, contrast=0.4, blur=0.5, noise=0.03, size=10)
+    widgets.augmentation_explorer(IMAGE, start)
+    assert isinstance(displayed[-1], Figure)
+    assert recipes == [(start, 0)], "the first picture shows the recipe as it was given"
+    sliders = controls(displayed)
+    sliders["contrast ±"].value = 0.8
+    assert recipes[-1][0].contrast == pytest.approx(0.8)
+    sliders["rotation °"].value = 45
+    assert recipes[-1][0].rotation == 45
+    sliders["smallest crop"].value = 0.5
+    sliders["draw"].value = 3
+    sliders["brightness ±"].value = 0.2
+    assert recipes[-1] == (replace(start, area=(0.5, 0.9), rotation=45, brightness=0.2, contrast=0.8), 3)
+    sliders["smallest crop"].value = 1.0
+    assert recipes[-1][0].area == (1.0, 1.0)
+    assert plt.get_fignums() == [], "figures that were shown are closed"
+
+
+# ---------------------------------------------------------------------------------------------------- budgets
+
+
+def test_budget_report_prints_scores_best_first_and_the_verdict(capsys):
+    study = small_study()
+    widgets.budget_report(study, "auc", "simclr", "pixels", 20)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("simclr") and lines[1].startswith("pixels")
+    assert f"{study.interval('auc', 'simclr', 20)[0]:.3f}" in lines[0]
+    assert lines[-1].endswith(": better")
+
+
+def test_budget_slider_offers_the_budgets_that_both_ran_and_reports_the_chosen_one(displayed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(widgets, "budget_report", lambda *arguments: asked.append(arguments[-1]))
+    widgets.budget_slider(small_study(), "auc", "simclr", "pixels")
+    slider = controls(displayed)["labels"]
+    assert tuple(slider.options) == (20, 200)
+    assert asked == [20]
+    slider.value = 200
+    assert asked == [20, 200]
+
+
+def test_interact_shows_the_controls_and_a_first_plain_output(displayed):
+    calls = []
+    widgets.interact(lambda x, y: calls.append((x, y)), x=ipywidgets.IntSlider(2), y=ipywidgets.IntSlider(5))
+    assert calls == [(2, 5)]
+    (box,) = displayed
+    assert isinstance(box.children[-1], ipywidgets.Output)
+    box.children[0].value = 7
+    assert calls == [(2, 5), (7, 5)]
