@@ -1,0 +1,47 @@
+# make lab    set up and open the start page in JupyterLab
+# make test   set up and run every test, the notebooks included
+VENV ?= .venv
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
+  $(p) -c 'import ensurepip, sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+PY := $(VENV)/bin/python
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+export OMP_WAIT_POLICY := PASSIVE# two cores: waiting threads must not spin
+
+.PHONY: lab test test-chapters book readme data lint clean
+
+lab: $(VENV)/.installed
+	$(PY) -m jupyter lab notebooks/00_start_here.ipynb
+
+test: $(VENV)/.installed
+	$(PY) -m pytest
+
+test-chapters: $(VENV)/.installed
+	$(PY) -m pytest notebooks tests/test_claims.py tests/test_own_data.py $(wildcard tests/data tests/test_data*.py)
+
+book: $(VENV)/.installed
+	$(PY) -m nbconvert --execute --ExecutePreprocessor.timeout=900 --ExecutePreprocessor.record_timing=False \
+	  --to notebook --output-dir build $(NOTEBOOKS)
+	$(PY) -m nbconvert --to html --output-dir build $(NOTEBOOKS:notebooks/%=build/%)
+	$(PY) -m sslbook.report --json build/records.json $(NOTEBOOKS:notebooks/%=build/%)
+
+readme: $(VENV)/.installed
+	$(PY) -m sslbook.report --readme README.md $(NOTEBOOKS)
+
+data: $(VENV)/.installed
+	$(PY) data_scripts/fetch.py
+
+lint: $(VENV)/.installed
+	$(PY) -m ruff format --check
+	$(PY) -m ruff check
+
+clean:
+	rm -rf $(VENV) build
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(PY) || test -n "$(PYTHON)" || { echo "sslbook needs Python 3.11 or newer with its venv module:" \
+	  "install it from python.org or your package manager (on Debian and Ubuntu: python3 and python3-venv)," \
+	  "or name one you have, as in: make PYTHON=/path/to/python3.12 lab" >&2; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable ".[lab,test]"
+	@touch $@
