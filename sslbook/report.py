@@ -1,0 +1,356 @@
+"""What a run leaves behind: records for tests and the README, and the decision memo for whoever pays.
+
+``python -m sslbook.report --help`` reads records from executed notebooks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from IPython.display import display
+
+from sslbook.study import LabelsSaved, Study, Verdict
+
+MIME = "application/vnd.sslbook.record+json"
+NAME = re.compile(r"[a-z0-9_]+/[a-z0-9_]+(@[0-9a-z_]+)?")
+Record = dict[str, Any]
+
+
+# ------------------------------------------------------------------------------------------------------ records
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Writes figures of one data set into the output of a cell, where tests and the README find them.
+
+    Attributes
+    ----------
+    dataset : name of the data set.
+    source : "real" or "simulated".
+    """
+
+    dataset: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if self.source not in ("real", "simulated"):
+            raise ValueError(f"source is {self.source!r}; give 'real' or 'simulated'.")
+
+    def __call__(
+        self, name: str, value: float, low: float | None = None, high: float | None = None, unit: str = "", n: int = 1
+    ) -> None:
+        """Display one record.
+
+        Parameters
+        ----------
+        name : ``<metric>/<entrant>@<budget>`` or ``<quantity>/<what>``, lower case, digits and underscores.
+        value : the figure, finite.
+        low, high : its 95 % interval; None where none applies.
+        unit : of the value; empty for a share or a score.
+        n : number of runs behind it.
+
+        Raises
+        ------
+        ValueError
+            If the name has another form, a number is not finite, or the interval is upside down.
+        """
+        if not NAME.fullmatch(name):
+            raise ValueError(f"record name {name!r} is not of the form metric/entrant@budget; use a-z, 0-9 and _.")
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"record {name}: the interval [{low}, {high}] is upside down; give low before high.")
+        value, low, high = (_number(name, x) for x in (value, low, high))
+        record = dict(name=name, value=value, low=low, high=high, unit=unit, n=int(n),
+                      source=self.source, dataset=self.dataset)  # fmt: skip
+        text = f"{_simulated(self.source)}{name} = {_value_text(record)} (n = {n})"
+        display({MIME: record, "text/plain": text}, raw=True)
+
+
+def _number(name: str, number: float | None) -> float | None:
+    """A finite Python float of six significant digits."""
+    if number is None:
+        return None
+    if not math.isfinite(number):
+        raise ValueError(f"record {name}: {number} is not a finite number; find out why before you record it.")
+    return float(f"{number:.6g}")
+
+
+def records_in(source: str | Path | dict | Iterable[dict]) -> list[Record]:
+    """Records in a notebook file, in a notebook as a dictionary, or in a list of cell outputs."""
+    if isinstance(source, str | Path):
+        source = json.loads(Path(source).read_text(encoding="utf-8"))
+    if isinstance(source, dict):
+        source = [output for cell in source["cells"] for output in cell.get("outputs", ())]
+    return [dict(output["data"][MIME]) for output in source if MIME in output.get("data", ())]
+
+
+# ------------------------------------------------------------------------------------------------ README tables
+
+
+def results_table(records: Sequence[Record]) -> str:
+    """Markdown tables of records: per data set, entrants by budget for every metric, then the single figures.
+
+    Records whose name begins with ``own_`` are left out: they belong to the reader's own data.
+    """
+    blocks = []
+    for dataset in dict.fromkeys(r["dataset"] for r in records):
+        mine = [r for r in records if r["dataset"] == dataset and not r["name"].startswith("own_")]
+        if not mine:
+            continue
+        blocks.append(f"**{_simulated(mine[0]['source'])}{dataset}**")
+        by_metric: dict[str, list[Record]] = {}
+        for record in mine:
+            by_metric.setdefault(record["name"].split("/")[0], []).append(record)
+        curves = {metric: rows for metric, rows in by_metric.items() if len({_budget(r) for r in rows} - {""}) > 1}
+        blocks += [_curve_table(metric, rows) for metric, rows in curves.items()]
+        single = [r for r in mine if r["name"].split("/")[0] not in curves]
+        if single:
+            rows = [(_words(r["name"]), _value_text(r), r["n"]) for r in single]
+            blocks.append(_markdown(["figure", "value [95 % interval]", "runs"], rows))
+    return "\n\n".join(blocks)
+
+
+def _curve_table(metric: str, records: Sequence[Record]) -> str:
+    budgets = sorted({_budget(r) for r in records}, key=lambda b: (not b.isdigit(), int(b) if b.isdigit() else 0, b))
+    cells = {(r["name"].split("/")[1].split("@")[0], _budget(r)): _value_text(r) for r in records}
+    entrants = dict.fromkeys(entrant for entrant, _ in cells)
+    head = [_words(metric)] + [_labels(b) for b in budgets]
+    return _markdown(head, [[_words(e), *(cells.get((e, b), "") for b in budgets)] for e in entrants])
+
+
+def _markdown(head: Sequence, rows: Iterable[Sequence]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def _budget(record: Record) -> str:
+    return record["name"].partition("@")[2]
+
+
+def _words(name: str) -> str:
+    what, _, budget = name.partition("@")
+    text = what.replace("/", ", ").replace("_", " ")
+    return f"{text}, {_labels(budget)}" if budget else text
+
+
+def _labels(budget: str) -> str:
+    return f"{int(budget):,} labels" if budget.isdigit() else budget.replace("_", " ")
+
+
+def _value_text(record: Record) -> str:
+    """``0.953 [0.941, 0.964] s``."""
+    low, high = record["low"], record["high"]
+    interval = "" if low is None and high is None else f" [{_text(low)}, {_text(high)}]"
+    return f"{_text(record['value'])}{interval} {record['unit']}".rstrip()
+
+
+def _text(number: float | None) -> str:
+    if number is None:
+        return "?"
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3f}" if abs(number) < 1 else f"{number:.3g}"
+
+
+def _simulated(source: str) -> str:
+    return "SIMULATED: " if source == "simulated" else ""
+
+
+def refresh_readme(text: str, notebooks: Iterable[Path]) -> str:
+    """The README with its results and its chapter times replaced by what the notebooks' records say.
+
+    Results stand between ``<!-- results -->`` and ``<!-- end of results -->``; the time of a chapter between
+    ``<!-- time NAME -->`` and ``<!-- end -->``.
+    """
+    results = []
+    for path in sorted(notebooks):
+        records = records_in(path)
+        table = results_table(records)
+        if table:
+            results.append(f"From [{path.stem}](notebooks/{path.name}):\n\n{table}")
+        seconds = [r["value"] for r in records if r["name"] == "seconds/chapter"]
+        spent = f"{seconds[0] / 60:.1f} min" if seconds else "not measured"
+        text = re.sub(rf"(<!-- time {path.stem} -->).*?(<!-- end -->)", rf"\g<1>{spent}\g<2>", text)
+    body = "\n\n".join(results) or "No chapter has recorded results yet."
+    begin, end = "<!-- results -->", "<!-- end of results -->"
+    if begin not in text or end not in text:
+        raise ValueError(f"the README lacks the lines {begin} and {end}; put them where the results table belongs.")
+    return f"{text.partition(begin)[0]}{begin}\n{body}\n{end}{text.partition(end)[2]}"
+
+
+# -------------------------------------------------------------------------------------------- the decision memo
+
+
+@dataclass(frozen=True)
+class DecisionMemo:
+    """Scores, money and one sentence, for whoever decides whether to pay.
+
+    Attributes
+    ----------
+    recommendation : one sentence, computed from the verdicts.
+    scores : one row per entrant and budget: score, low, high, setup_seconds, seconds, peak_mb, compute_cost.
+    verdicts, savings : what the recommendation rests on, as sentences.
+    metric, currency, source : of the scores, of the money, of the data.
+    """
+
+    recommendation: str
+    scores: pd.DataFrame
+    verdicts: tuple[str, ...]
+    savings: tuple[str, ...]
+    metric: str
+    currency: str
+    source: str
+
+    def _repr_html_(self) -> str:
+        banner = (
+            "<p style='background:#b00020;color:white;font-weight:bold;padding:.5em'>SIMULATED: measured on stand-in "
+            "data drawn by a generator. Decide nothing on it.</p>"
+            if self.source == "simulated"
+            else ""
+        )
+        columns = ["entrant", "budget", "setup_seconds", "seconds", "peak_mb", "compute_cost"]
+        largest = self.scores.loc[self.scores.groupby("entrant", sort=False)["budget"].idxmax(), columns].rename(
+            columns={
+                "budget": "labels",
+                "setup_seconds": "CPU-seconds, once",
+                "seconds": "CPU-seconds per fit",
+                "peak_mb": "memory of a fit, MB",
+                "compute_cost": f"compute cost, {self.currency}",
+            }
+        )
+        return (
+            f"{banner}<h3>Decision memo</h3><p><b>{html.escape(self.recommendation)}</b></p>"
+            f"<h4>Score: {html.escape(self.metric)}, mean and 95 % interval, by number of labels</h4>"
+            f"{self._score_table().to_html()}"
+            f"<h4>What was compared</h4>{_bullets(self.verdicts)}"
+            f"<h4>Labels saved</h4>{_bullets(self.savings)}"
+            "<h4>Compute, at the largest number of labels</h4>"
+            f"{largest.to_html(index=False, float_format='{:.3g}'.format)}"
+        )
+
+    def _score_table(self) -> pd.DataFrame:
+        """Entrants by budgets, as text."""
+        cells = self.scores.assign(
+            cell=[f"{r.score:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in self.scores.itertuples()]
+        )
+        table = cells.pivot(index="entrant", columns="budget", values="cell").fillna("")
+        return table.reindex(cells["entrant"].unique()).rename_axis(index=None, columns=None)
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the memo as a page that needs nothing else."""
+        style = "body{font-family:sans-serif;margin:2em;max-width:70em}td,th{padding:.3em .6em;text-align:right}"
+        Path(path).write_text(
+            f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Decision memo</title>"
+            f"<style>{style}</style></head><body>{self._repr_html_()}</body></html>\n",
+            encoding="utf-8",
+        )
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the scores and costs, one row per entrant and budget; the source of the data is a column."""
+        self.scores.assign(metric=self.metric, currency=self.currency, source=self.source).to_csv(path, index=False)
+
+
+def decision_memo(
+    study: Study,
+    verdicts: Sequence[Verdict],
+    savings: Sequence[LabelsSaved],
+    cost_per_label: float,
+    currency: str = "EUR",
+    cost_per_cpu_hour: float = 0.05,
+    source: str = "real",
+) -> DecisionMemo:
+    """Turn a study and its verdicts into a memo.
+
+    Parameters
+    ----------
+    study : the runs; the scores are in the metric of the first verdict.
+    verdicts : comparisons of the entrants that cost extra with those that would do without.
+    savings : labels saved; the lower end of the interval is what counts as saved.
+    cost_per_label, cost_per_cpu_hour : in ``currency``.
+    source : "real" or "simulated", as the data say.
+
+    Returns
+    -------
+    DecisionMemo
+    """
+    metric = verdicts[0].metric
+    runs = study.frame.groupby(["entrant", "budget"], sort=False)[["seconds", "peak_mb"]].mean().reset_index()
+    limits = [study.interval(metric, r.entrant, r.budget) for r in runs.itertuples()]
+    scores = runs[["entrant", "budget"]].join(pd.DataFrame(limits, columns=["score", "low", "high"]))
+    scores["setup_seconds"] = scores["entrant"].map(study.setup_seconds).fillna(0.0)
+    scores = scores.join(runs[["seconds", "peak_mb"]])
+    scores["compute_cost"] = (scores["setup_seconds"] + scores["seconds"]) / 3600 * cost_per_cpu_hour
+    compute = scores.set_index(["entrant", "budget"])["compute_cost"].to_dict()
+    return DecisionMemo(
+        recommendation=_simulated(source) + _recommend(verdicts, savings, compute, cost_per_label),
+        scores=scores,
+        verdicts=tuple(map(str, verdicts)),
+        savings=tuple(_saving(s, compute[s.entrant, s.budget], cost_per_label, currency) for s in savings),
+        metric=metric,
+        currency=currency,
+        source=source,
+    )
+
+
+def _recommend(
+    verdicts: Sequence[Verdict], savings: Sequence[LabelsSaved], compute: dict[tuple[str, int], float], price: float
+) -> str:
+    """Pay where every comparison is won and the labels surely saved are worth more than the compute."""
+    cheap = {(s.entrant, s.budget) for s in savings if not s.low * price > compute[s.entrant, s.budget]}
+    parts = []
+    for entrant in dict.fromkeys(v.entrant for v in verdicts):
+        outcomes: dict[str, list[int]] = {}
+        for budget in sorted({v.budget for v in verdicts if v.entrant == entrant}):
+            conclusions = [v.conclusion for v in verdicts if (v.entrant, v.budget) == (entrant, budget)]
+            lost = [c for c in ("worse", "no difference shown") if c in conclusions]
+            if (entrant, budget) in cheap and not lost:
+                lost = ["the labels it surely saves cost less than the compute"]
+            outcomes.setdefault(lost[0] if lost else "", []).append(budget)
+        for reason, budgets in outcomes.items():
+            at = f"{entrant} at {_join([f'{b:,}' for b in budgets])} labels"
+            parts.append(f"do not pay for {at} ({reason})" if reason else f"pay for {at}")
+    sentence = "; ".join(parts) + "."
+    return sentence[0].upper() + sentence[1:]
+
+
+def _saving(saved: LabelsSaved, compute: float, price: float, currency: str) -> str:
+    least = "at least " if saved.censored else "about "
+    return (
+        f"{saved.entrant} with {saved.budget:,} labels scores like {saved.versus} with {least}"
+        f"{saved.equivalent_budget:,.0f}: {least}{saved.saved:,.0f} labels saved "
+        f"[{saved.low:,.0f}, {saved.high:,.0f}], worth {currency} {saved.saved * price:,.2f} "
+        f"[{saved.low * price:,.2f}, {saved.high * price:,.2f}], for {currency} {compute:,.4f} of compute"
+    )
+
+
+def _join(items: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>" if lines else "<p>none</p>"
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Collect records of executed notebooks into a JSON file, into the README, or both."""
+    parser = argparse.ArgumentParser(prog="python -m sslbook.report", description=main.__doc__)
+    parser.add_argument("notebooks", nargs="+", type=Path, help="executed notebooks")
+    parser.add_argument("--json", type=Path, help="write the records, by notebook, to this file")
+    parser.add_argument("--readme", type=Path, help="rewrite the results and times in this file")
+    arguments = parser.parse_args(argv)
+    if arguments.json:
+        records = {path.stem: records_in(path) for path in arguments.notebooks}
+        arguments.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    if arguments.readme:
+        old = arguments.readme.read_text(encoding="utf-8")
+        arguments.readme.write_text(refresh_readme(old, arguments.notebooks), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

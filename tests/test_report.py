@@ -1,0 +1,200 @@
+"""Records, the README's tables and the decision memo."""
+
+import json
+from types import SimpleNamespace
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sslbook import report
+from sslbook.study import LabelsSaved, Verdict
+
+RECORD = {
+    "name": "auc/simclr_probe@47",
+    "value": 0.953,
+    "low": 0.941,
+    "high": 0.964,
+    "unit": "",
+    "n": 15,
+    "source": "real",
+    "dataset": "films",
+}
+
+
+def recorded(*arguments, source="real", **settings) -> dict:
+    """The output of one call of a Recorder."""
+    with mock.patch.object(report, "display") as display:
+        report.Recorder("films", source)(*arguments, **settings)
+    assert display.call_args.kwargs == {"raw": True}
+    return display.call_args.args[0]
+
+
+def notebook(*records: dict) -> dict:
+    outputs = [{"output_type": "display_data", "data": {report.MIME: r}, "metadata": {}} for r in records]
+    return {"cells": [{"cell_type": "markdown", "source": ""}, {"cell_type": "code", "source": "", "outputs": outputs}]}
+
+
+def test_a_record_is_data_for_tests_and_a_line_for_readers():
+    data = recorded("auc/simclr_probe@47", 0.953, 0.941, 0.964, n=15)
+    assert data == {report.MIME: RECORD, "text/plain": "auc/simclr_probe@47 = 0.953 [0.941, 0.964] (n = 15)"}
+
+
+def test_numbers_are_rounded_to_six_digits_and_survive_json():
+    data = recorded("seconds/chapter", np.float32(123.4567891), unit="s")
+    assert data[report.MIME]["value"] == 123.457
+    assert json.loads(json.dumps(data)) == data
+    assert data["text/plain"] == "seconds/chapter = 123 s (n = 1)"
+
+
+def test_a_simulated_record_says_so():
+    assert recorded("auc/a@10", 0.5, source="simulated")["text/plain"].startswith("SIMULATED: ")
+
+
+@pytest.mark.parametrize("name", ["auc", "AUC/probe@47", "auc/probe@", "auc/a b", "auc/a/b", "auc/a@47 "])
+def test_a_name_of_another_form_is_refused(name):
+    with pytest.raises(ValueError, match="is not of the form"):
+        recorded(name, 0.5)
+
+
+@pytest.mark.parametrize("numbers", [(np.nan,), (0.5, np.nan, 0.6), (np.inf,), (0.5, 0.4, np.inf)])
+def test_a_number_that_is_not_finite_is_refused(numbers):
+    with pytest.raises(ValueError, match="not a finite number"):
+        recorded("auc/a@10", *numbers)
+
+
+def test_an_interval_upside_down_and_an_unknown_source_are_refused():
+    with pytest.raises(ValueError, match="upside down"):
+        recorded("auc/a@10", 0.5, 0.6, 0.4)
+    with pytest.raises(ValueError, match="'real' or 'simulated'"):
+        report.Recorder("films", "fake")
+
+
+def test_records_are_found_in_a_file_a_notebook_and_a_list_of_outputs(tmp_path):
+    book = notebook(RECORD)
+    path = tmp_path / "a.ipynb"
+    path.write_text(json.dumps(book))
+    outputs = [{"output_type": "stream", "name": "stdout", "text": "x"}, *book["cells"][1]["outputs"]]
+    assert report.records_in(path) == report.records_in(book) == report.records_in(outputs) == [RECORD]
+
+
+def test_results_table_has_entrants_by_budget_then_single_figures():
+    table = report.results_table([
+        RECORD | {"name": "auc/simclr_probe@4708", "value": 0.97, "low": None, "high": None},
+        RECORD,
+        RECORD | {"name": "auc/pixels_lr@47", "value": 0.892},
+        RECORD | {"name": "error_reduction/a_vs_b@47", "value": 0.3, "low": 0.1, "high": 0.5},
+        RECORD | {"name": "own_auc/simclr_probe@8", "dataset": "mine"},
+    ])  # fmt: skip
+    assert table.splitlines() == [
+        "**films**",
+        "",
+        "| auc | 47 labels | 4,708 labels |",
+        "| --- | --- | --- |",
+        "| simclr probe | 0.953 [0.941, 0.964] | 0.970 |",
+        "| pixels lr | 0.892 [0.941, 0.964] |  |",
+        "",
+        "| figure | value [95 % interval] | runs |",
+        "| --- | --- | --- |",
+        "| error reduction, a vs b, 47 labels | 0.300 [0.100, 0.500] | 15 |",
+    ]
+
+
+def test_results_table_says_simulated():
+    assert "**SIMULATED: films**" in report.results_table([RECORD | {"source": "simulated"}])
+
+
+def test_command_line_writes_json_and_refreshes_the_readme(tmp_path):
+    path = tmp_path / "10_films.ipynb"
+    path.write_text(json.dumps(notebook(RECORD, RECORD | {"name": "seconds/chapter", "value": 90.0, "unit": "s"})))
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n<!-- time 10_films -->?<!-- end -->\n"
+    )
+    report.main([str(path), "--json", str(tmp_path / "r.json"), "--readme", str(readme)])
+    text = readme.read_text()
+    assert "old" not in text and "0.953" in text and "<!-- time 10_films -->1.5 min<!-- end -->" in text
+    assert text.startswith("before\n") and "\nafter\n" in text
+    assert report.refresh_readme(text, [path]) == text
+    assert json.loads((tmp_path / "r.json").read_text())["10_films"][0] == RECORD
+
+
+def test_a_readme_without_markers_is_refused():
+    with pytest.raises(ValueError, match="lacks the lines"):
+        report.refresh_readme("nothing here", [])
+
+
+# ---------------------------------------------------------------------------------------------------- the memo
+
+
+def verdict(budget=47, low=0.01, high=0.03, entrant="probe", versus="rival") -> Verdict:
+    return Verdict("auc", entrant, versus, budget, (low + high) / 2, low, high, 0.3, 0.1, 0.5, n=5)
+
+
+def saved(low=80.0, high=200.0, censored=False) -> LabelsSaved:
+    return LabelsSaved("auc", "probe", "rival", 47, 180.0, 133.0, low, high, censored)
+
+
+def memo(verdicts, savings=(), price=2.0, source="real") -> report.DecisionMemo:
+    rows = [
+        {"entrant": e, "budget": b, "draw": d, "auc": 0.8, "seconds": 36.0, "peak_mb": 10.0}
+        for e in ("probe", "rival")
+        for b in (47, 471)
+        for d in (0, 1)
+    ]
+    study = SimpleNamespace(
+        frame=pd.DataFrame(rows),
+        setup_seconds={"probe": 324.0},
+        interval=lambda metric, entrant, budget: (0.8, 0.75, 0.85),
+    )
+    return report.decision_memo(study, verdicts, savings, price, cost_per_cpu_hour=1.0, source=source)
+
+
+def test_recommendation_follows_from_the_verdicts():
+    assert memo([verdict()]).recommendation == "Pay for probe at 47 labels."
+    assert memo([verdict(low=-0.01)]).recommendation == "Do not pay for probe at 47 labels (no difference shown)."
+    assert memo([verdict(low=-0.2, high=-0.1)]).recommendation == "Do not pay for probe at 47 labels (worse)."
+
+
+def test_one_lost_comparison_is_enough_not_to_pay():
+    result = memo([verdict(), verdict(versus="other", low=-0.01)])
+    assert result.recommendation == "Do not pay for probe at 47 labels (no difference shown)."
+
+
+def test_recommendation_names_the_budgets_where_it_pays_and_where_not():
+    result = memo([verdict(), verdict(budget=471, low=-0.01), verdict(budget=47, entrant="rival", low=-0.01)])
+    assert result.recommendation == (
+        "Pay for probe at 47 labels; do not pay for probe at 471 labels (no difference shown); "
+        "do not pay for rival at 47 labels (no difference shown)."
+    )
+
+
+def test_labels_cheaper_than_the_compute_are_not_paid_for():
+    assert memo([verdict()], [saved()], price=2.0).recommendation.startswith("Pay")
+    for cheap in (memo([verdict()], [saved()], price=0.001), memo([verdict()], [saved(low=-5.0)])):
+        assert "cost less than the compute" in cheap.recommendation and cheap.recommendation.startswith("Do not pay")
+
+
+def test_memo_shows_scores_money_and_compute(tmp_path):
+    result = memo([verdict()], [saved(censored=True)])
+    page = result._repr_html_()
+    assert "0.800 [0.750, 0.850]" in page and "at least 133 labels saved [80, 200], worth EUR 266.00" in page
+    assert result.scores.set_index(["entrant", "budget"]).loc[("probe", 47), "compute_cost"] == pytest.approx(0.1)
+    result.to_csv(tmp_path / "memo.csv")
+    table = pd.read_csv(tmp_path / "memo.csv")
+    assert len(table) == 4 and set(table["source"]) == {"real"}
+
+
+def test_memo_page_needs_nothing_from_outside_and_escapes_names(tmp_path):
+    memo([verdict(versus="<script>")]).to_html(tmp_path / "memo.html")
+    page = (tmp_path / "memo.html").read_text()
+    assert page.startswith("<!doctype html>") and "<script>" not in page and "&lt;script&gt;" in page
+    assert "http" not in page and "src=" not in page and "SIMULATED" not in page
+
+
+def test_a_simulated_memo_says_so_everywhere(tmp_path):
+    result = memo([verdict()], source="simulated")
+    assert result.recommendation.startswith("SIMULATED: ") and "SIMULATED: measured on stand-in" in result._repr_html_()
+    result.to_csv(tmp_path / "memo.csv")
+    assert set(pd.read_csv(tmp_path / "memo.csv")["source"]) == {"simulated"}
