@@ -13,12 +13,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from IPython.display import display
 
-from sslbook.study import LabelsSaved, Study, Verdict
+if TYPE_CHECKING:  # reading records needs no torch
+    from sslbook.study import LabelsSaved, Study, Verdict
 
 MIME = "application/vnd.sslbook.record+json"
 NAME = re.compile(r"[a-z0-9_]+/[a-z0-9_]+(@[0-9a-z_]+)?")
