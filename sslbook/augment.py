@@ -53,7 +53,7 @@ def random_affine(
 
     Returns
     -------
-    float tensor, shape (n, 2, 3): from output coordinates in [-1, 1] to input coordinates, as ``affine_grid`` takes them.
+    float tensor, shape (n, 2, 3): from output to input coordinates in [-1, 1], as ``affine_grid`` takes them.
     """
     size = uniform(n, *area, generator).sqrt()
     ratio = torch.exp(uniform(n, math.log(aspect[0]), math.log(aspect[1]), generator)).sqrt()
@@ -141,8 +141,12 @@ def _binomial_blur(images: Tensor) -> Tensor:
 
 
 PRESETS = {
-    "chest_xray": Augment(area=(0.3, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.1, contrast=0.4),
-    "ultrasound": Augment(area=(0.4, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.1, contrast=0.4, noise=0.03),
+    "chest_xray": Augment(
+        (0.3, 1.0), (0.75, 1.33), rotation=10, flip=0.5, brightness=0.1, contrast=0.4, blur=0.5, noise=0.03
+    ),
+    "ultrasound": Augment(
+        (0.4, 1.0), (0.75, 1.33), rotation=10, flip=0.5, brightness=0.1, contrast=0.4, blur=0.5, noise=0.03
+    ),
     "digits": Augment(area=(0.5, 1.0), aspect=(0.8, 1.25), rotation=15, contrast=0.4),
     "photo": Augment(area=(0.3, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.2, contrast=0.4, blur=0.3),
 }

@@ -24,7 +24,7 @@ from torch import nn
 
 from sslbook.augment import Augment, to_tensor
 from sslbook.encoders import encode
-from sslbook.train import side_by_side
+from sslbook.train import default_precision
 
 # ---------------------------------------------------------------------------------------------------- metrics
 
@@ -230,17 +230,15 @@ class Recipe:
     Attributes
     ----------
     augment : random views during training, or None.
-    passes : passes over the labels, as long as they fit in between ``min_steps`` and ``max_steps`` optimiser steps.
     learning_rate : peak of the one-cycle schedule of AdamW.
+    passes, min_steps : passes over the labels, but at least so many optimiser steps.
     """
 
     augment: Augment | None = None
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 0.05
-    batch_size: int = 64
-    passes: int = 60
-    min_steps: int = 60
-    max_steps: int = 600
+    passes: int = 15
+    min_steps: int = 100
 
 
 def fit_classifier(
@@ -265,8 +263,8 @@ def fit_classifier(
     nn.init.zeros_(head.bias)
     model = nn.Sequential(copy.deepcopy(encoder), head).train()
     x, y = to_tensor(images, device), torch.as_tensor(labels, device=device)
-    batch = min(recipe.batch_size, len(y))
-    steps = int(np.clip(recipe.passes * len(y) / batch, recipe.min_steps, recipe.max_steps))
+    batch = min(len(y), int(np.clip(len(y) // 8, 32, 256)))
+    steps = max(recipe.min_steps, recipe.passes * len(y) // batch)
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
     order = torch.cat([torch.randperm(len(y), generator=generator, device=device)
@@ -274,7 +272,9 @@ def fit_classifier(
     for step in range(steps):
         rows = order[step * batch : (step + 1) * batch]
         views = x[rows] if recipe.augment is None else recipe.augment(x[rows], generator)
-        loss = F.cross_entropy(model(views), y[rows])
+        with torch.autocast(device.type, torch.bfloat16, enabled=default_precision() == "bf16-mixed"):
+            logits = model(views)
+        loss = F.cross_entropy(logits.float(), y[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -296,17 +296,14 @@ def fine_tune(
     images, test_images : uint8 arrays, shape (n, height, width, channels).
     labels : int array, shape (n,)
     """
-
-    def run(fold: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        train, held = fold
+    scores, held_scores, held_labels = [], [], []
+    for train, held in inner_folds(labels, seed, folds=3):
         model = fit_classifier(encoder, images[train], labels[train], classes, recipe, seed)
-        return predict(model, test_images), predict(model, images[held])
-
-    folds = list(inner_folds(labels, seed, folds=3))
-    parts = side_by_side(run, folds) if len(folds) > 1 else [run(folds[0])]
-    mean = np.mean([test for test, _ in parts], axis=0)
-    held_labels = labels[np.concatenate([held for _, held in folds])]
-    return Prediction(mean, decide(np.concatenate([held for _, held in parts]), held_labels, mean))
+        scores.append(predict(model, test_images))
+        held_scores.append(predict(model, images[held]))
+        held_labels.append(labels[held])
+    mean = np.mean(scores, axis=0)
+    return Prediction(mean, decide(np.concatenate(held_scores), np.concatenate(held_labels), mean))
 
 
 def predict(model: nn.Module, images: np.ndarray) -> np.ndarray:

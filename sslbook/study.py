@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm.auto import tqdm
 
 from sslbook.evaluate import Prediction, balanced_accuracy, bootstrap_weights, linear_probe, roc_auc
+from sslbook.train import side_by_side
 
 Metric = Callable[[np.ndarray, Prediction, np.ndarray | None], np.ndarray]
 
@@ -69,7 +71,7 @@ def probe_entrant(
 
 @dataclass
 class Cost:
-    """CPU-seconds of the process (all threads) and the growth of its memory, in MB."""
+    """CPU-seconds of this thread, and the largest memory of the whole process meanwhile, in MB."""
 
     seconds: float = math.nan
     peak_mb: float = math.nan
@@ -79,7 +81,7 @@ class Cost:
 def measure() -> Iterator[Cost]:
     """Measure what the block costs; memory is sampled every 10 milliseconds."""
     cost, process, done = Cost(), psutil.Process(), threading.Event()
-    before = peak = process.memory_info().rss
+    peak = process.memory_info().rss
 
     def watch() -> None:
         nonlocal peak
@@ -87,15 +89,26 @@ def measure() -> Iterator[Cost]:
             peak = max(peak, process.memory_info().rss)
 
     watcher = threading.Thread(target=watch, daemon=True)
-    start = time.process_time()
+    start = time.thread_time()
     watcher.start()
     try:
         yield cost
     finally:
+        cost.seconds = time.thread_time() - start
         done.set()
         watcher.join()
-        cost.seconds = time.process_time() - start
-        cost.peak_mb = (max(peak, process.memory_info().rss) - before) / 2**20
+        cost.peak_mb = max(peak, process.memory_info().rss) / 2**20
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory that this process has had so far, in MB."""
+    info = psutil.Process().memory_info()
+    if hasattr(info, "peak_wset"):  # Windows
+        return info.peak_wset / 2**20
+    import resource
+
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
@@ -234,7 +247,7 @@ def label_budget_study(
     metrics: dict[str, Metric] | None = None,
     groups: np.ndarray | None = None,
 ) -> Study:
-    """Run every entrant on the same draws of labels.
+    """Run every entrant on the same draws of labels; runs go side by side, one per core.
 
     Parameters
     ----------
@@ -262,16 +275,21 @@ def label_budget_study(
             raise ValueError(f"the {part} split holds a single class; a score needs two.")
     plan = [run for budget in budgets for run in _runs(entrants, budget, draws, len(labels))]
     drawn = {(budget, draw): draw_labels(labels, budget, draw) for _, budget, draw, _ in plan}
-    rows, predictions = [], []
-    for entrant, budget, draw, seed in tqdm(plan, desc="label-budget study", unit="run"):
+    bar = tqdm(total=len(plan), desc="label-budget study", unit="run")
+
+    def run(planned: tuple[Entrant, int, int, int]) -> tuple[dict, Prediction]:
+        entrant, budget, draw, seed = planned
         with measure() as cost:
             prediction = entrant.fit(drawn[budget, draw], seed)
         scores = {name: float(metric(test_labels, prediction, None)) for name, metric in metrics.items()}
-        rows.append({"entrant": entrant.name, "family": entrant.family, "budget": budget, "draw": draw, "seed": seed,
-                     **scores, "seconds": cost.seconds, "peak_mb": cost.peak_mb})  # fmt: skip
-        predictions.append(prediction)
+        bar.update()
+        return {"entrant": entrant.name, "family": entrant.family, "budget": budget, "draw": draw, "seed": seed,
+                **scores, "seconds": cost.seconds, "peak_mb": cost.peak_mb}, prediction  # fmt: skip
+
+    rows, predictions = zip(*side_by_side(run, plan), strict=True)
+    bar.close()
     setup = {entrant.name: entrant.setup_seconds for entrant in entrants}
-    return Study(pd.DataFrame(rows), predictions, test_labels, metrics, setup, groups)
+    return Study(pd.DataFrame(rows), list(predictions), test_labels, metrics, setup, groups)
 
 
 def _runs(entrants: Sequence[Entrant], budget: int, draws: int, n_labels: int) -> Iterator[tuple]:

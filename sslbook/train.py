@@ -1,5 +1,6 @@
 """Pretraining: one loop for every objective, on Lightning Fabric (device, precision, processes, checkpoints)."""
 
+import logging
 import math
 import os
 import time
@@ -13,12 +14,15 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from sslbook.augment import to_tensor
 from sslbook.diagnose import embedding_std, rankme
 from sslbook.encoders import encode
+
+logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
 
 @dataclass
@@ -169,7 +173,9 @@ def train_epoch(
     for step in range(steps):
         batch = order[step * batch_size : (step + 1) * batch_size]
         share = batch[fabric.global_rank :: fabric.world_size]
-        outputs = model(pool[share], views)
+        # Fabric's wrapper guards backward with a flag that threads would share: only several processes go through it.
+        with fabric.autocast():
+            outputs = (model if fabric.world_size > 1 else objective)(pool[share], views)
         if fabric.world_size > 1:
             outputs = tuple(fabric.all_gather(out, sync_grads=True).flatten(0, 1) for out in outputs)
         loss = objective.loss(*outputs)
@@ -227,7 +233,10 @@ def side_by_side(function: Callable, items: Iterable) -> list:
     threads = torch.get_num_threads()
     workers = 1 if torch.cuda.is_available() else threads
     try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+        with (
+            threadpool_limits(1, "blas"),
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool,
+        ):
             return list(pool.map(function, items))
     finally:
         torch.set_num_threads(threads)

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import psutil
 import pytest
 from scipy.stats import norm
 
@@ -218,13 +219,14 @@ def test_measure_counts_cpu_seconds_and_memory():
     with measure() as cost:
         time.sleep(0.3)
     assert cost.seconds < 0.2, "waiting costs nothing"
+    before = psutil.Process().memory_info().rss / 2**20
     with measure() as cost:
         block = np.ones(8_000_000)  # 61 MB
-        start = time.process_time()
-        while time.process_time() - start < 0.2:
+        start = time.thread_time()
+        while time.thread_time() - start < 0.2:
             pass
     assert cost.seconds == pytest.approx(0.2, abs=0.15)
-    assert 55 < cost.peak_mb < 120
+    assert 55 < cost.peak_mb - before < 120
     del block
 
 
@@ -236,8 +238,8 @@ def test_measure_reports_when_the_block_fails():
 
 def test_costs_at_the_largest_budget_of_each_entrant():
     def fit(index: np.ndarray, seed: int) -> Prediction:
-        start = time.process_time()
-        while time.process_time() - start < (0.1 if len(index) == 100 else 0.0):
+        start = time.thread_time()
+        while time.thread_time() - start < (0.1 if len(index) == 100 else 0.0):
             pass
         return stated(0.5)
 
@@ -249,7 +251,7 @@ def test_costs_at_the_largest_budget_of_each_entrant():
     assert costs.loc["busy", "setup_seconds"] == 12.5 and costs.loc["small", "setup_seconds"] == 0
     assert costs.loc["busy", "seconds"] > 0.08
     assert costs.loc["small", "seconds"] < 0.08
-    assert (costs["peak_mb"] >= 0).all()
+    assert (costs["peak_mb"] > 50).all()
 
 
 # --------------------------------------------------------------------------------- intervals with known spread
@@ -482,7 +484,7 @@ def test_another_self_supervised_entrant_is_no_rival():
 
 def test_a_curve_that_falls_again_has_reached_the_score_before():
     others = {"simple": ("classical", {10: 0.7, 100: 0.9, 1000: 0.8})}
-    assert saved_by(0.8, others).equivalent_budget == pytest.approx(10**1.5, rel=1e-6)
+    assert saved_by(0.85, others).equivalent_budget == pytest.approx(10**1.75, rel=1e-6)
 
 
 def test_interval_of_labels_saved_follows_the_spread_of_the_scores():
