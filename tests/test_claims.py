@@ -1,0 +1,141 @@
+"""What the chapters claim, held against bounds set from the measured spread over seeds.
+
+The committed records are checked always; those of a run are checked when the chapter belongs to it.
+"""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+
+from sslbook.report import NAME, records_in
+from tests.house_rules import NOTEBOOKS
+
+# (chapter, source) -> data set -> figure -> (lowest, highest). A figure is a record's name, for its value;
+# with ".low" or ".high" appended, for that end of its interval.
+BOUNDS: dict[tuple[str, str], dict[str, dict[str, tuple[float, float]]]] = {
+    ("10_medical_imaging", "real"): {},
+    ("10_medical_imaging", "simulated"): {},
+}
+
+# What a chapter records at least: chapter -> (data set, names).
+ENTRANTS = ("pixels_lr", "random_encoder", "supervised_aug", "simclr_probe", "simclr_finetuned")
+RECORDED = {
+    "10_medical_imaging": (
+        "pneumoniamnist",
+        [f"auc/{entrant}@{budget}" for entrant in ENTRANTS for budget in (10, 47, 471, 4708)]
+        + [
+            "error_reduction/simclr_probe_vs_supervised_aug@47",
+            "error_reduction/simclr_probe_vs_best_other@47",
+            "labels_saved/simclr_probe",
+            "seconds/pretrain_simclr",
+            "images_per_second/pretrain_simclr",
+            "seconds/chapter",
+        ],
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One figure of one chapter and the range it must lie in."""
+
+    chapter: str
+    source: str
+    dataset: str
+    figure: str
+    lowest: float
+    highest: float
+
+    def check(self, records: list[dict]) -> None:
+        """Fail unless exactly one record holds the figure, inside the range."""
+        name, _, end = self.figure.partition(".")
+        found = [r for r in records if (r["dataset"], r["source"], r["name"]) == (self.dataset, self.source, name)]
+        assert len(found) == 1, f"{len(found)} records of {name} for {self.dataset} ({self.source}), and should be one"
+        number = found[0][end or "value"]
+        assert number is not None and self.lowest <= number <= self.highest, (
+            f"{self.dataset} ({self.source}) {self.figure} is {number}, outside [{self.lowest}, {self.highest}]"
+        )
+
+
+CLAIMS = [
+    Claim(chapter, source, dataset, figure, *limits)
+    for (chapter, source), datasets in BOUNDS.items()
+    for dataset, figures in datasets.items()
+    for figure, limits in figures.items()
+]
+every_claim = pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: f"{c.chapter}-{c.source}-{c.dataset}-{c.figure}")
+CASES = sorted(path.stem for path in NOTEBOOKS.glob("1*.ipynb"))
+
+
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if c.source == "real"], ids=lambda c: f"{c.dataset}-{c.figure}")
+def test_committed_records_keep_to(claim):
+    claim.check(records_in(NOTEBOOKS / f"{claim.chapter}.ipynb"))
+
+
+@every_claim
+def test_records_of_this_run_keep_to(claim, executed):
+    if claim.chapter not in executed:
+        pytest.skip(f"{claim.chapter} was not executed in this run")
+    records = executed[claim.chapter]
+    sources = {r["source"] for r in records if r["dataset"] == claim.dataset}
+    assert sources, f"the run of {claim.chapter} recorded nothing for {claim.dataset}"
+    if sources != {claim.source}:
+        pytest.skip(f"{claim.dataset} was {', '.join(sources)} in this run")
+    claim.check(records)
+
+
+@pytest.mark.parametrize("chapter", CASES)
+def test_a_chapter_has_claims_on_real_and_on_simulated_data(chapter):
+    assert {c.source for c in CLAIMS if c.chapter == chapter} == {"real", "simulated"}
+
+
+@pytest.mark.parametrize("chapter", CASES)
+def test_a_chapter_records_what_it_must(chapter):
+    dataset, names = RECORDED[chapter]
+    assert (
+        set(names) - {r["name"] for r in records_in(NOTEBOOKS / f"{chapter}.ipynb") if r["dataset"] == dataset} == set()
+    )
+
+
+@every_claim
+def test_a_claim_can_be_checked_and_can_fail(claim):
+    name, _, end = claim.figure.partition(".")
+    assert claim.chapter in CASES and claim.source in ("real", "simulated"), "no run ever checks this claim"
+    assert NAME.fullmatch(name) and end in ("", "low", "high")
+    assert claim.lowest < claim.highest and (math.isfinite(claim.lowest) or math.isfinite(claim.highest))
+
+
+# ------------------------------------------------------------------------------------------------- broken copies
+
+
+def copy_of(claim: Claim, number: float | None, **changes) -> list[dict]:
+    """Records as the claim wants them, with the figure at a chosen value."""
+    name, _, end = claim.figure.partition(".")
+    record = {"name": name, "value": 0.0, "low": None, "high": None, "unit": "", "n": 1,
+              "source": claim.source, "dataset": claim.dataset}  # fmt: skip
+    return [record | {end or "value": number} | changes]
+
+
+def inside(claim: Claim) -> float:
+    ends = [end for end in (claim.lowest, claim.highest) if math.isfinite(end)]
+    return sum(ends) / len(ends)
+
+
+EXAMPLES = [
+    Claim("10_x", "real", "films", "auc/probe@47", 0.9, 1.0),
+    Claim("10_x", "simulated", "films", "error_reduction/a_vs_b@47.low", 0.0, math.inf),
+    Claim("10_x", "real", "films", "seconds/chapter", -math.inf, 360.0),
+]
+
+
+@pytest.mark.parametrize("claim", EXAMPLES + CLAIMS, ids=lambda c: f"{c.source}-{c.dataset}-{c.figure}")
+def test_a_claim_fails_on_a_broken_copy(claim):
+    good = copy_of(claim, inside(claim))
+    claim.check(good)
+    broken = [[], good * 2, copy_of(claim, None)]
+    broken += [copy_of(claim, inside(claim), **{key: "other/one"}) for key in ("dataset", "source", "name")]
+    broken += [copy_of(claim, end) for end in (claim.lowest - 1e-6, claim.highest + 1e-6) if math.isfinite(end)]
+    for records in broken:
+        with pytest.raises(AssertionError):
+            claim.check(records)
