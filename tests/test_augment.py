@@ -183,9 +183,10 @@ def test_the_map_draws_what_the_recipe_allows():
 
 
 def test_the_angle_is_drawn_both_ways():
-    maps = random_affine(2000, (1, 1), (1, 1), 30, 0.0, generator())
-    angle = torch.atan2(maps[:, 1, 0], maps[:, 1, 1]) * 180 / math.pi
-    torch.testing.assert_close(maps[:, :, :2] @ maps[:, :, :2].mT, torch.eye(2).expand(2000, 2, 2))
+    linear = random_affine(2000, (1, 1), (1, 1), 30, 0.5, generator())[:, :, :2]
+    angle = torch.atan2(linear[:, 1, 0], linear[:, 1, 1]) * 180 / math.pi
+    torch.testing.assert_close(linear @ linear.mT, torch.eye(2).expand(2000, 2, 2))
+    assert (torch.linalg.det(linear) < 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert -30 - 1e-3 < angle.min() < -28 and 28 < angle.max() < 30 + 1e-3
     assert angle.mean().abs() < 2
 

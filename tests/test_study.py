@@ -1,10 +1,13 @@
 """The label-budget study: pairing, verdicts on scores whose answer is known, labels saved, negative controls."""
 
 import time
+from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 import psutil
 import pytest
+import torch
 from scipy.stats import norm
 
 from sslbook import data
@@ -35,17 +38,25 @@ def stated_score(labels: np.ndarray, prediction: Prediction, weights: np.ndarray
     return prediction.scores[0, 0] if weights is None else np.full(len(weights), prediction.scores[0, 0])
 
 
+@lru_cache
+def draws_of(budget: int) -> dict[tuple[int, ...], int]:
+    return {tuple(draw_labels(LABELS, budget, draw)): draw for draw in reversed(range(10))}
+
+
+def number_of_draw(index: np.ndarray) -> int:
+    """Runs go side by side in any order, so an entrant of these tests tells a draw by its cases."""
+    return draws_of(len(index))[tuple(index)]
+
+
 def study_of(curves: dict[str, tuple[str, dict[int, float]]], wobble=lambda draw, seed: 0.0, **settings) -> Study:
     """A study whose scores are given: ``{entrant: (family, {budget: score})}``, plus a wobble per draw and seed."""
 
     def entrant(name: str, family: str, curve: dict[int, float]) -> Entrant:
         def fit(index: np.ndarray, seed: int) -> Prediction:
-            draws[name, len(index)] = draws.get((name, len(index)), -1) + (seed == 0)
-            return stated(curve[len(index)] + wobble(draws[name, len(index)], seed))
+            return stated(curve[len(index)] + wobble(number_of_draw(index), seed))
 
         return Entrant(name, family, fit, budgets=tuple(curve), **settings.get(name, {}))
 
-    draws = {}
     budgets = sorted({budget for _, curve in curves.values() for budget in curve})
     entrants = [entrant(name, *curve) for name, curve in curves.items()]
     return label_budget_study(entrants, LABELS, TEST_LABELS, budgets, metrics={"score": stated_score})
@@ -115,9 +126,37 @@ def test_all_entrants_get_the_same_draws():
     assert study.frame.groupby(["entrant", "budget"]).size().to_dict() == {
         ("a", 10): 4, ("a", 50): 4, ("a", 1000): 1, ("b", 10): 12, ("b", 50): 12, ("b", 1000): 3,
     }  # fmt: skip
-    for (_, index, seed), row in zip(log, study.frame.itertuples(), strict=True):
-        assert len(index) == row.budget and seed == row.seed
-        assert np.array_equal(index, draw_labels(LABELS, row.budget, row.draw))
+    expected = [
+        (row.entrant, tuple(draw_labels(LABELS, row.budget, row.draw)), row.seed) for row in study.frame.itertuples()
+    ]
+    assert sorted(log) == sorted(expected)
+
+
+def test_runs_side_by_side_give_what_they_give_one_by_one():
+    rng, frames = np.random.default_rng(0), []
+    features = (LABELS[:, None] + rng.normal(size=(1000, 3)), TEST_LABELS[:, None] + rng.normal(size=(120, 3)))
+    entrants = [probe_entrant(name, "ssl", [features], LABELS) for name in "abc"]
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            frames.append(label_budget_study(entrants, LABELS, TEST_LABELS, [20, 60], draws=3).frame)
+    finally:
+        torch.set_num_threads(threads)
+    measured = ["seconds", "peak_mb"]
+    pd.testing.assert_frame_equal(frames[0].drop(columns=measured), frames[1].drop(columns=measured))
+
+
+def test_an_error_in_a_run_ends_the_study():
+    started = []
+
+    def fit(index: np.ndarray, seed: int) -> Prediction:
+        started.append(seed)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        label_budget_study([Entrant("bad", "ssl", fit, seeds=tuple(range(50)))], LABELS, TEST_LABELS, [20])
+    assert len(started) < 50, "the runs that have not started are left out"
 
 
 def test_a_seed_per_draw_instead_of_every_seed_on_every_draw():
@@ -161,10 +200,8 @@ def test_labels_that_cannot_be_studied(labels, test_labels, message):
 
 
 def test_scores_are_those_of_the_predictions():
-    rng = np.random.default_rng(0)
-
     def fit(index: np.ndarray, seed: int) -> Prediction:
-        p = rng.random(len(TEST_LABELS))
+        p = np.random.default_rng(index).random(len(TEST_LABELS))
         return Prediction(np.stack([1 - p, p], axis=1), (p > 0.5).astype(int))
 
     study = label_budget_study([Entrant("guess", "trivial", fit)], LABELS, TEST_LABELS, [10, 50], draws=3)
@@ -346,24 +383,25 @@ def test_asking_for_what_did_not_run():
 def simulated_study(
     signals: dict[str, float], seed: int, n_test: int = 150, draws: int = 5, draw_sd: float = 0.3, repeat: int = 1
 ) -> Study:
-    """Entrants whose test scores are ``signal x label + noise``; the signal varies with the draw.
+    """Entrants whose test scores are ``signal x label + noise`` of variance 1; the signal varies with the draw.
 
-    Half of the noise belongs to the test case and is the same for all entrants, half to the run.
-    ``repeat`` shows every test case so many times (as films of one patient).
+    Of the noise, 40 % belongs to the test case and is the same for all entrants, 40 % to the case as this entrant sees
+    it, 20 % to the run. ``repeat`` shows every test case so many times (as films of one patient).
     """
     rng = np.random.default_rng(seed)
     labels = np.arange(n_test) % 2
     case, draw_effect = rng.normal(size=n_test), rng.normal(size=draws)
 
     def entrant(name: str, signal: float) -> Entrant:
-        own = np.random.default_rng([seed, *name.encode()])
-        counter = iter(range(draws))
+        view = np.random.default_rng([seed, *name.encode()]).normal(size=n_test)
 
         def fit(index: np.ndarray, _seed: int) -> Prediction:
-            strength = signal + draw_sd * draw_effect[next(counter)]
-            scores = strength * labels + np.sqrt(0.5) * (case + own.normal(size=n_test))
-            scores = norm.cdf(np.repeat(scores, repeat))
-            return Prediction(np.stack([1 - scores, scores], axis=1), (scores > 0.6).astype(int))
+            draw = number_of_draw(index)
+            own = np.random.default_rng([seed, draw, *name.encode()]).normal(size=n_test)
+            noise = np.sqrt(0.4) * case + np.sqrt(0.4) * view + np.sqrt(0.2) * own
+            scores = np.repeat((signal + draw_sd * draw_effect[draw]) * labels + noise, repeat)
+            p = norm.cdf(scores)
+            return Prediction(np.stack([1 - p, p], axis=1), (scores > signal / 2).astype(int))
 
         return Entrant(name, "ssl" if name.startswith("ssl") else "classical", fit)
 

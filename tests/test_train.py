@@ -208,11 +208,15 @@ def test_default_precision_runs_here():
 
 def test_side_by_side_keeps_the_order_and_the_number_of_threads():
     threads = torch.get_num_threads()
-    assert side_by_side(lambda x: (x * x, torch.get_num_threads()), range(7)) == [(x * x, 1) for x in range(7)]
-    assert torch.get_num_threads() == threads
-    with pytest.raises(ZeroDivisionError):
-        side_by_side(lambda x: 1 / x, [1, 0])
-    assert torch.get_num_threads() == threads
+    torch.set_num_threads(2)
+    try:
+        assert side_by_side(lambda x: (x * x, torch.get_num_threads()), range(7)) == [(x * x, 1) for x in range(7)]
+        assert torch.get_num_threads() == 2
+        with pytest.raises(ZeroDivisionError):
+            side_by_side(lambda x: 1 / x, [1, 0])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_networks_trained_side_by_side_are_those_trained_one_by_one():
@@ -225,8 +229,10 @@ def test_networks_trained_side_by_side_are_those_trained_one_by_one():
     together = side_by_side(train, (1, 2))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    alone = [train(1), train(2)]
-    torch.set_num_threads(threads)
+    try:
+        alone = [train(1), train(2)]
+    finally:
+        torch.set_num_threads(threads)
     for a, b in zip(together, alone, strict=True):
         assert_same_weights(a, b)
 
@@ -236,9 +242,10 @@ def test_networks_trained_side_by_side_are_those_trained_one_by_one():
 
 SCRIPT_HEAD = f"""
 import sys
-sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1])]}
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import torch
-from test_train import *
+from tests.test_train import *
+torch.set_num_threads(1)
 """
 
 KILLED = """
