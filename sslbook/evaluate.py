@@ -26,6 +26,9 @@ from sslbook.augment import Augment, to_tensor
 from sslbook.encoders import encode
 from sslbook.train import default_precision
 
+# Weak penalties may stop early. For the whole process: `catch_warnings` mixes up threads, and probes run side by side.
+warnings.filterwarnings("ignore", category=ConvergenceWarning)
+
 # ---------------------------------------------------------------------------------------------------- metrics
 
 
@@ -203,9 +206,7 @@ def linear_probe(
 def _logistic_path(features: np.ndarray, labels: np.ndarray, grid: np.ndarray) -> list[LogisticRegression]:
     """One model per C, each started from the last."""
     model = LogisticRegression(max_iter=300, tol=1e-3, warm_start=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return [copy.deepcopy(model.set_params(C=c).fit(features, labels)) for c in grid]
+    return [copy.deepcopy(model.set_params(C=c).fit(features, labels)) for c in grid]
 
 
 def _probabilities(model: LogisticRegression, features: np.ndarray, classes: int) -> np.ndarray:
