@@ -47,7 +47,7 @@ def run(project: Path, *arguments: str) -> tuple[int, str]:
 def test_unit_tests_run_first_then_the_notebook_then_its_claims(project):
     code, output = run(project, "notebooks", "tests")
     assert code == 0, output
-    assert output.index("test_unit.py") < output.index("10_tiny.ipynb") < output.index("test_claims.py")
+    assert output.index("test_unit.py") < output.index("10_tiny") < output.index("test_claims.py")
 
 
 def test_a_claim_that_the_run_does_not_bear_out_fails(project):
