@@ -238,8 +238,8 @@ class Recipe:
     augment: Augment | None = None
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
-    passes: int = 15
-    min_steps: int = 100
+    passes: int = 12
+    min_steps: int = 60
 
 
 def fit_classifier(

@@ -88,6 +88,9 @@ class ImageSplit:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        return f"ImageSplit({len(self)} images of {' x '.join(map(str, self.images.shape[1:]))})"
+
     def subset(self, index: np.ndarray) -> "ImageSplit":
         """Return the images at `index` (positions or a boolean mask)."""
         groups = None if self.groups is None else self.groups[index]
