@@ -260,7 +260,8 @@ def fit_classifier(
     device = next(encoder.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     head = nn.Linear(encoder.out_features, classes, device=device)
-    nn.init.zeros_(head.weight)
+    # Not zeros: with AdamW all weights of a class would move alike, and the features would die for the other class.
+    nn.init.uniform_(head.weight, -(encoder.out_features**-0.5), encoder.out_features**-0.5, generator=generator)
     nn.init.zeros_(head.bias)
     model = nn.Sequential(copy.deepcopy(encoder), head).train()
     x, y = to_tensor(images, device), torch.as_tensor(labels, device=device)
