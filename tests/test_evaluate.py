@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from sslbook.augment import Augment
-from sslbook.encoders import ResNet
+from sslbook.encoders import ResNet, encode
 from sslbook.evaluate import (
     Recipe,
     balanced_accuracy,
@@ -328,6 +328,15 @@ def test_a_classifier_learns_a_trivial_task_and_leaves_the_encoder_as_it_was():
     assert not model.training
     assert roc_auc(labels[60:], predict(model, images[60:])) > 0.95
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_unequal_classes_both_keep_features_of_their_own():
+    images, labels = bars(400)
+    rows = np.concatenate([np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)[:50]])
+    encoder, head = fit_classifier(new_encoder(), images[rows], labels[rows], 2, QUICK, seed=0)
+    evidence = head.weight[1] - head.weight[0]
+    assert evidence.min() < 0 < evidence.max()
+    assert (encode(encoder, images).max(axis=1) > 0.1).all(), "a class whose features are all zero cannot be ranked"
 
 
 def test_training_follows_from_its_seed():
