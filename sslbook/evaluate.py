@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from scipy.special import logit, softmax
@@ -94,6 +95,68 @@ def sensitivity_at_specificity(labels: np.ndarray, scores: np.ndarray, specifici
     return float(np.mean(scores[labels == 1] > threshold))
 
 
+def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Mean precision over the findings, each at the threshold that just reaches it: scikit-learn's step-wise sum.
+
+    Cases of equal score are found together, so that constant scores give the share of findings.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), 1 = the finding.
+    scores : float array, shape (n,), higher = more suspicious, or (n, 2), of which column 1 counts.
+    weights : optional array, shape (replicates, n), the multiplicity of each case in a bootstrap sample.
+
+    Returns
+    -------
+    array, shape (replicates,), or a scalar without weights. NaN where a sample has no finding.
+    """
+    found, alarms = _ranked_sums(labels, scores, weights)
+    steps = np.diff(found, axis=1, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(steps > 0, found / (found + alarms), 0)
+        value = (steps * precision).sum(axis=1) / found[:, -1]
+    return value[0] if weights is None else value
+
+
+def recall_at_false_positive_rate(
+    labels: np.ndarray, scores: np.ndarray, rate: float = 0.001, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Largest share of the findings above a threshold that at most a share ``rate`` of the other cases exceeds.
+
+    Parameters and return value are those of ``average_precision``; cases of equal score stand on one side together.
+    """
+    found, alarms = _ranked_sums(labels, scores, weights)
+    negative = np.asarray(labels) != 1
+    total = negative.sum() if weights is None else weights @ negative.astype(float)
+    reached = np.where(alarms <= np.reshape(rate * total, (-1, 1)) * (1 + 1e-9), found, 0).max(axis=1)
+    with np.errstate(invalid="ignore"):
+        value = reached / found[:, -1]
+    return value[0] if weights is None else value
+
+
+def _ranked_sums(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of findings and of false alarms at each threshold that reaches a finding, both (replicates, thresholds).
+
+    The thresholds fall; only scores that a finding has are thresholds, which is all that the metrics need.
+    """
+    scores = scores[:, 1] if scores.ndim == 2 else scores
+    w = np.ones((1, len(labels))) if weights is None else weights
+    thresholds = np.unique(scores[labels == 1])[::-1]
+    if not len(thresholds):
+        return np.zeros((len(w), 1)), np.zeros((len(w), 1))
+    reached = np.flatnonzero(scores >= thresholds[-1])
+    rank = np.searchsorted(-thresholds, -scores[reached])
+    order = np.argsort(rank, kind="stable")
+    columns, finding = reached[order], labels[reached[order]] == 1
+    starts = np.searchsorted(rank[order], np.arange(len(thresholds)))
+    found, total = np.empty((2, len(w), len(thresholds)))
+    for part in np.array_split(np.arange(len(w)), -(-len(w) // 50)):  # blocks that stay in the cache
+        drawn = w[part[0] : part[-1] + 1, columns]
+        total[part] = np.add.reduceat(drawn, starts, axis=1)
+        found[part] = np.add.reduceat(drawn[:, finding], np.searchsorted(np.flatnonzero(finding), starts), axis=1)
+    return np.cumsum(found, axis=1), np.cumsum(total - found, axis=1)
+
+
 def calibration_curve(labels: np.ndarray, probability: np.ndarray, bins: int = 8) -> tuple[np.ndarray, np.ndarray]:
     """Mean predicted probability and observed frequency in bins of equal size."""
     parts = np.array_split(np.argsort(probability), bins)
@@ -113,6 +176,132 @@ def bootstrap_weights(n: int, replicates: int, seed: int = 0, groups: np.ndarray
     return drawn[:, units].astype(float)
 
 
+# ------------------------------------------------------------------------------------------- the alert queue
+
+
+def card_days(
+    labels: np.ndarray, scores: np.ndarray, days: np.ndarray, entities: np.ndarray | None = None,
+    amounts: np.ndarray | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """One row per card and day, by day and then by falling score: what an investigator can be asked to look at.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), 1 = fraud.
+    scores : float array, shape (n,) or (n, 2), of which column 1 counts.
+    days : int array, shape (n,)
+    entities : array, shape (n,), the cards (customers, policies); None where every row stands alone.
+    amounts : optional float array, shape (n,)
+
+    Returns
+    -------
+    frame of day, card (numbered from 0), score (the highest of the day), label (1 if any row is fraud), amount (of the
+    fraudulent rows) and case (a row of the card).
+    """
+    cards = np.arange(len(labels)) if entities is None else np.unique(entities, return_inverse=True)[1]
+    scores = scores[:, 1] if scores.ndim == 2 else scores
+    stolen = np.where(labels == 1, 0.0 if amounts is None else amounts, 0.0)
+    rows = {
+        "day": days,
+        "card": cards,
+        "score": scores,
+        "label": labels,
+        "amount": stolen,
+        "case": np.arange(len(days)),
+    }
+    pooled = {"score": "max", "label": "max", "amount": "sum", "case": "min"}
+    table = pd.DataFrame(rows).groupby(["day", "card"], as_index=False).agg(pooled)
+    return table.sort_values(["day", "score"], ascending=[True, False], ignore_index=True)
+
+
+def alert_queue(
+    cases: pd.DataFrame, k: int, weights: np.ndarray | None = None
+) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
+    """Review the ``k`` most suspicious cards of every day; a card found fraudulent is blocked and not reviewed again.
+
+    Parameters
+    ----------
+    cases : from ``card_days``.
+    k : cards that can be reviewed in a day. Cards of equal score share the last reviews.
+    weights : optional array, shape (replicates, n), equal for all rows of a card: a card of weight 2 is two cards.
+
+    Yields
+    ------
+    frame, array : the most suspicious cards of the day, and the reviews that each gets, shape (replicates, cards).
+
+    Raises
+    ------
+    ValueError
+        If the weights differ within a card.
+    """
+    card, case, guilty = (cases[name].to_numpy() for name in ("card", "case", "label"))
+    w = np.ones((1, case.max() + 1)) if weights is None else weights
+    if (w[0, case] != w[0, case[np.unique(card, return_index=True)[1]]][card]).any():
+        raise ValueError("weights differ within a card; resample and thin whole cards, not rows.")
+    offender = np.unique(np.where(np.isin(card, card[guilty == 1]), card, -1), return_inverse=True)[1]
+    at_large = np.ones((len(w), offender.max() + 1))  # share of an offender that no review has found yet
+    for day in np.split(np.arange(len(cases)), np.flatnonzero(np.diff(cases["day"])) + 1):
+        scores, size = cases["score"].to_numpy()[day], 0
+        while size < len(day):
+            size = np.searchsorted(-scores, -scores[min(max(2 * k, 2 * size), len(day)) - 1], side="right")
+            top = day[:size]
+            present = w[:, case[top]] * at_large[:, offender[top]]
+            if present.sum(axis=1).min() >= k:  # the first 2 k cards nearly always hold all that are reviewed
+                break
+        share = _shared(present, scores[:size], k)
+        caught = guilty[top] == 1
+        at_large[:, offender[top[caught]]] *= 1 - share[:, caught]
+        yield cases.iloc[top], present * share
+
+
+def _shared(present: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
+    """Share of each card that ``k`` reviews reach, by falling score; shape (replicates, cards) as ``present``."""
+    starts = np.flatnonzero(np.diff(scores, prepend=np.inf))
+    tied = np.add.reduceat(present, starts, axis=1)
+    left = k - (np.cumsum(tied, axis=1) - tied)
+    share = np.clip(left, 0, tied) / np.where(tied > 0, tied, 1)
+    return share[:, np.repeat(np.arange(len(starts)), np.diff(starts, append=len(scores)))]
+
+
+def card_precision_at_k(
+    labels: np.ndarray, scores: np.ndarray, days: np.ndarray, entities: np.ndarray | None = None, k: int = 100,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Share of ``k`` reviewed cards a day that are fraudulent, mean over days (Le Borgne et al. 2022, chapter 4.4).
+
+    A card that was found fraudulent leaves the queue of later days. On a day of fewer than k cards, reviews are idle.
+
+    Parameters
+    ----------
+    labels, scores, days, entities : as for ``card_days``.
+    k, weights : as for ``alert_queue``.
+
+    Returns
+    -------
+    array, shape (replicates,), or a scalar without weights.
+    """
+    cases = card_days(labels, scores, days, entities)
+    caught = [reviews @ (top["label"].to_numpy() == 1) for top, reviews in alert_queue(cases, k, weights)]
+    value = np.mean(caught, axis=0) / k
+    return value[0] if weights is None else value
+
+
+def money_saved(
+    labels: np.ndarray, scores: np.ndarray, amounts: np.ndarray, days: np.ndarray, entities: np.ndarray | None,
+    k: int, cost_per_review: float, weights: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
+    """Money that the alert queue saves in a day: the frauds of the reviewed cards less the cost of the reviews.
+
+    Parameters and return value are those of ``card_precision_at_k``, and
+
+    amounts : float array, shape (n,), in the currency of ``cost_per_review``.
+    """
+    cases = card_days(labels, scores, days, entities, amounts)
+    gains = [r @ (top["amount"].to_numpy() - cost_per_review) for top, r in alert_queue(cases, k, weights)]
+    value = np.mean(gains, axis=0)
+    return value[0] if weights is None else value
+
+
 # ---------------------------------------------------------------------------------- decisions from few labels
 
 
@@ -130,11 +319,22 @@ class Prediction:
     decisions: np.ndarray
 
 
-def inner_folds(labels: np.ndarray, seed: int, folds: int = 5, few: int = 200) -> Iterator[tuple]:
+def inner_folds(
+    labels: np.ndarray, seed: int, folds: int = 5, few: int = 200, groups: np.ndarray | None = None
+) -> Iterator[tuple]:
     """Cross-validation inside the drawn labels: stratified folds when labels are few, one held-out fifth when many.
 
     The labels are few also when one class has less than 5, so that a case of every class is held out.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,)
+    groups : optional array, shape (n,), cards (patients) that stay in one fold. Then the groups with a finding (of the
+        highest class) are dealt out evenly, and it is their number that is few or many. Rows that are groups of their
+        own (``np.arange(n)``) make the folds of rare findings.
     """
+    if groups is not None:
+        return _group_folds(labels, seed, folds, few, np.unique(groups, return_inverse=True)[1])
     counts = np.unique(labels, return_counts=True)[1]
     if len(counts) < 2 or counts.min() < 2:
         raise ValueError("cross-validation needs at least 2 labels of each of 2 classes; draw more labels.")
@@ -143,6 +343,24 @@ def inner_folds(labels: np.ndarray, seed: int, folds: int = 5, few: int = 200) -
     else:
         splitter = StratifiedKFold(min(folds, counts.min()), shuffle=True, random_state=seed)
     return splitter.split(np.zeros(len(labels)), labels)
+
+
+def _group_folds(labels: np.ndarray, seed: int, folds: int, few: int, groups: np.ndarray) -> Iterator[tuple]:
+    """``StratifiedGroupKFold`` would try every group in every fold, which takes longer than the fits."""
+    kinds = np.full(groups.max(initial=-1) + 1, -1)
+    np.maximum.at(kinds, groups, labels)
+    with_class = [len(np.unique(groups[labels == c])) for c in np.unique(labels)]
+    if len(with_class) < 2 or min(with_class) < 2:
+        raise ValueError("cross-validation needs at least 2 groups with each of 2 classes; draw more groups.")
+    rarest = np.unique(kinds, return_counts=True)[1].min()
+    splitter = StratifiedKFold(max(2, min(folds, rarest, *with_class)), shuffle=True, random_state=seed)
+    splits = []
+    for _, held in splitter.split(kinds, kinds if rarest > 1 else kinds * 0):
+        inside = np.isin(groups, held)
+        if len(np.unique(labels[~inside])) < len(with_class):
+            raise ValueError("a fold would leave a class without labels; draw more groups.")
+        splits.append((np.flatnonzero(~inside), np.flatnonzero(inside)))
+    return iter(splits[:1] if rarest > few else splits)
 
 
 def decide(heldout_scores: np.ndarray, heldout_labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -178,8 +396,9 @@ def _log_odds(scores: np.ndarray) -> np.ndarray:
 
 
 def linear_probe(
-    features: np.ndarray, labels: np.ndarray, test_features: np.ndarray, classes: int, seed: int = 0
-) -> Prediction:
+    features: np.ndarray, labels: np.ndarray, test_features: np.ndarray, classes: int, seed: int = 0,
+    groups: np.ndarray | None = None, sample_weight: np.ndarray | None = None,
+) -> Prediction:  # fmt: skip
     """Logistic regression on frozen features; C and the threshold come from cross-validation on the given labels.
 
     Parameters
@@ -188,25 +407,33 @@ def linear_probe(
     labels : int array, shape (n,)
     test_features : float array, shape (n_test, d)
     classes : number of classes.
+    groups : optional array, shape (n,), rows that stay in one fold (see ``inner_folds``).
+    sample_weight : optional float array, shape (n,), how many cases a row stands for in the fits and the choice of C.
     """
+    weight = np.ones(len(labels)) if sample_weight is None else sample_weight
     grid = np.logspace(-4, 1, 6)
     held_index, held_scores = [], [[] for _ in grid]
-    for train, held in inner_folds(labels, seed):
+    for train, held in inner_folds(labels, seed, groups=groups):
         held_index.append(held)
-        for scores, model in zip(held_scores, _logistic_path(features[train], labels[train], grid), strict=True):
+        path = _logistic_path(features[train], labels[train], weight[train], grid)
+        for scores, model in zip(held_scores, path, strict=True):
             scores.append(_probabilities(model, features[held], classes))
-    held_labels = labels[np.concatenate(held_index)]
+    held = np.concatenate(held_index)
+    held_labels, held_weight = labels[held], weight[held]
     held_scores = [np.concatenate(scores) for scores in held_scores]
-    best = int(np.argmin([log_loss(held_labels, s, labels=range(classes)) for s in held_scores]))
-    model = _logistic_path(features, labels, grid[best : best + 1])[0]
+    losses = [log_loss(held_labels, s, labels=range(classes), sample_weight=held_weight) for s in held_scores]
+    best = int(np.argmin(losses))
+    model = _logistic_path(features, labels, weight, grid[best : best + 1])[0]
     scores = _probabilities(model, test_features, classes)
     return Prediction(scores, decide(held_scores[best], held_labels, scores))
 
 
-def _logistic_path(features: np.ndarray, labels: np.ndarray, grid: np.ndarray) -> list[LogisticRegression]:
+def _logistic_path(
+    features: np.ndarray, labels: np.ndarray, weight: np.ndarray, grid: np.ndarray
+) -> list[LogisticRegression]:
     """One model per C, each started from the last."""
     model = LogisticRegression(max_iter=300, tol=1e-3, warm_start=True)
-    return [copy.deepcopy(model.set_params(C=c).fit(features, labels)) for c in grid]
+    return [copy.deepcopy(model.set_params(C=c).fit(features, labels, weight)) for c in grid]
 
 
 def _probabilities(model: LogisticRegression, features: np.ndarray, classes: int) -> np.ndarray:

@@ -1,10 +1,21 @@
 """Baselines that need no pretraining."""
 
+import sys
+from unittest import mock
+
+import lightgbm
 import numpy as np
 import pytest
 
-from sslbook.baselines import majority, pixels, principal_components
-from sslbook.evaluate import balanced_accuracy, roc_auc
+from sslbook.baselines import (
+    boosted_trees,
+    isolation_forest,
+    majority,
+    pixels,
+    prevalence,
+    principal_components,
+)
+from sslbook.evaluate import average_precision, balanced_accuracy, linear_probe, roc_auc
 
 
 def test_majority_says_the_frequencies_of_the_drawn_labels():
@@ -45,3 +56,88 @@ def test_principal_components_are_fitted_on_the_pool_alone():
 def test_no_more_components_than_the_pool_has(shape):
     (components,) = principal_components(np.random.default_rng(0).normal(size=shape))
     assert components.shape == (shape[0], 4)
+
+
+def interaction(n: int, seed: int, rate: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    """A finding where two of eight columns have the same sign and are large; neither column says anything alone."""
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(n, 8))
+    product = features[:, 0] * features[:, 1]
+    return features, (product + 0.1 * rng.normal(size=n) > np.quantile(product, 1 - rate)).astype(int)
+
+
+def test_prevalence_scores_the_share_of_findings():
+    labels = (np.arange(200) < 20).astype(int)
+    prediction = prevalence(np.array([1, 0, 0, 0]), 200)
+    np.testing.assert_allclose(prediction.scores, np.tile([0.75, 0.25], (200, 1)))
+    assert average_precision(labels, prediction.scores) == pytest.approx(0.1)
+
+
+def test_trees_find_an_interaction_that_a_linear_model_cannot():
+    (features, labels), (test, truth) = interaction(900, 0), interaction(2000, 1)
+    trees, line = boosted_trees(features, labels, test), linear_probe(features, labels, test, 2)
+    np.testing.assert_allclose(trees.scores.sum(axis=1), 1)
+    assert average_precision(truth, trees.scores) > 0.75 > 0.3 > average_precision(truth, line.scores)
+    assert balanced_accuracy(truth, trees.decisions) > 0.85
+
+
+def test_trees_are_the_same_again_and_follow_the_seed():
+    (features, labels), (test, _) = interaction(300, 0), interaction(50, 1)
+    first, again, other = (boosted_trees(features, labels, test, seed).scores for seed in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("findings", [2, 3, 10])
+def test_trees_learn_from_a_few_findings(findings):
+    rng = np.random.default_rng(0)
+    labels, truth = (np.arange(400) < findings).astype(int), np.arange(200) % 2
+    features, test = (rng.normal(size=(len(y), 6)) + 4 * y[:, None] for y in (labels, truth))
+    prediction = boosted_trees(features, labels, test, groups=np.arange(400))
+    assert np.isfinite(prediction.scores).all()
+    assert roc_auc(truth, prediction.scores) > (0.9 if findings > 2 else 0.5)
+
+
+def test_trees_take_missing_values_and_codes_without_order():
+    rng = np.random.default_rng(0)
+    codes, missing = rng.integers(0, 30, 2000), rng.random(2000) < 0.3
+    labels = ((codes % 7 == 0) | missing & (rng.random(2000) < 0.5)).astype(int)
+    features = np.column_stack([codes, np.where(missing, np.nan, rng.normal(size=2000))]).astype(np.float32)
+    prediction = boosted_trees(features[:1500], labels[:1500], features[1500:], categorical=[0])
+    assert roc_auc(labels[1500:], prediction.scores) > 0.85
+
+
+def test_trees_of_one_thread_on_folds_of_whole_cards_with_the_weights_given():
+    features, labels = interaction(300, 0)[0], np.random.default_rng(1).integers(0, 2, 300)
+    cards, weight = np.repeat(np.arange(100), 3), np.where(labels == 1, 1.0, 20.0)
+    with mock.patch.object(lightgbm, "cv", side_effect=lightgbm.cv) as cv:
+        weighted = boosted_trees(features, labels, features, groups=cards, sample_weight=weight)
+    for call in cv.call_args_list:
+        assert call.args[0]["n_jobs"] == 1
+        assert np.array_equal(call.args[1].get_weight(), weight)
+        assert all(not set(cards[train]) & set(cards[held]) for train, held in call.kwargs["folds"])
+    assert weighted.scores[:, 1].mean() < boosted_trees(features, labels, features).scores[:, 1].mean() / 2
+
+
+def test_without_openmp_trees_say_what_to_install(monkeypatch):
+    class Broken:
+        def find_spec(self, name, path=None, target=None):
+            if name == "lightgbm":
+                raise OSError("libomp.dylib: image not found")
+
+    monkeypatch.delitem(sys.modules, "lightgbm")
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(OSError, match="no OpenMP library; install it .macOS: brew install libomp"):
+        boosted_trees(np.zeros((4, 1)), np.array([0, 0, 1, 1]), np.zeros((1, 1)))
+
+
+def test_isolation_forest_ranks_outliers_first_and_needs_no_labels():
+    rng = np.random.default_rng(0)
+    pool, truth = rng.normal(size=(1000, 4)), (np.arange(500) < 10).astype(int)
+    test = rng.normal(size=(500, 4)) + 5 * truth[:, None]
+    prediction = isolation_forest(pool, test, share=0.02)
+    assert roc_auc(truth, prediction.scores) > 0.99
+    assert prediction.scores.min() >= 0 and prediction.scores.max() <= 1
+    assert prediction.decisions.sum() == 10
+    assert np.array_equal(prediction.scores, isolation_forest(pool, test).scores)
+    test[3, 0] = np.nan
+    assert np.isfinite(isolation_forest(pool, test).scores).all()

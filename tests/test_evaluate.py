@@ -6,21 +6,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score, roc_curve
 
 from sslbook.augment import Augment
 from sslbook.encoders import ResNet, encode
 from sslbook.evaluate import (
     Recipe,
+    alert_queue,
+    average_precision,
     balanced_accuracy,
     bootstrap_weights,
     calibration_curve,
+    card_days,
+    card_precision_at_k,
     decide,
     fine_tune,
     fit_classifier,
     inner_folds,
     linear_probe,
+    money_saved,
     predict,
+    recall_at_false_positive_rate,
     roc_auc,
     sensitivity_at_specificity,
     standardise,
@@ -129,6 +135,157 @@ def test_calibration_curve_of_honest_and_of_overconfident_probabilities():
     assert observed[1] > predicted[1] + 0.1 and observed[-2] < predicted[-2] - 0.1
 
 
+# ---------------------------------------------------------------------------------------------- rare findings
+
+
+def rare(n: int = 300, seed: int = 0, decimals: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    labels = (rng(seed).random(n) < 0.1).astype(int)
+    return labels, np.round(rng(seed + 1).random(n) + 0.4 * labels, decimals)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 6])
+def test_average_precision_equals_scikit_learn_with_and_without_ties_and_weights(decimals):
+    labels, scores = rare(decimals=decimals)
+    assert average_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores))
+    assert average_precision(labels, two_columns(scores)) == average_precision(labels, scores)
+    weights = np.concatenate([bootstrap_weights(300, 60, seed=2), rng(3).random((5, 300))])
+    expected = [average_precision_score(labels, scores, sample_weight=w) for w in weights]
+    np.testing.assert_allclose(average_precision(labels, scores, weights), expected)
+
+
+def test_average_precision_of_repeated_cases_equals_the_weighted_one():
+    labels, scores = rare(decimals=1)
+    weights = bootstrap_weights(300, 10, seed=2)
+    repeated = [np.repeat(np.arange(300), row.astype(int)) for row in weights]
+    expected = [average_precision(labels[rows], scores[rows]) for rows in repeated]
+    np.testing.assert_allclose(average_precision(labels, scores, weights), expected)
+
+
+def test_average_precision_of_perfect_constant_and_hand_ranked_scores():
+    labels = np.array([1, 0, 0, 1, 0, 0, 0, 0])
+    assert average_precision(labels, labels.astype(float)) == 1
+    assert average_precision(labels, np.full(8, 0.3)) == 2 / 8
+    assert average_precision(labels, np.arange(8.0, 0, -1)) == pytest.approx((1 / 1 + 2 / 4) / 2)
+
+
+@pytest.mark.parametrize("metric", [average_precision, recall_at_false_positive_rate])
+def test_a_sample_without_a_finding_has_no_value(metric):
+    labels, scores = np.array([0, 0, 1]), np.array([0.1, 0.2, 0.3])
+    values = metric(labels, scores, weights=np.array([[2.0, 1, 0], [1, 1, 1]]))
+    assert np.isnan(values[0]) and values[1] == 1
+    assert np.isnan(metric(labels * 0, scores))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_recall_at_false_positive_rate_is_read_off_the_roc_curve(rate, decimals):
+    labels, scores = rare(decimals=decimals)
+
+    def expected(weights: np.ndarray | None = None) -> float:
+        false, true, _ = roc_curve(labels, scores, sample_weight=weights, drop_intermediate=False)
+        return true[false <= rate + 1e-12].max()
+
+    assert recall_at_false_positive_rate(labels, scores, rate) == pytest.approx(expected())
+    assert recall_at_false_positive_rate(labels, scores, rate) == pytest.approx(
+        sensitivity_at_specificity(labels, scores, 1 - rate)
+    )
+    weights = bootstrap_weights(300, 12, seed=5)
+    values = recall_at_false_positive_rate(labels, scores, rate, weights)
+    np.testing.assert_allclose(values, [expected(w) for w in weights])
+
+
+# --------------------------------------------------------------------------------------------- the alert queue
+
+
+def payments(n: int = 400, seed: int = 0) -> dict[str, np.ndarray]:
+    """Payments of 60 cards on 5 days; a fifth of the cards is stolen, half of whose payments are fraud."""
+    cards = rng(seed).integers(0, 60, n)
+    labels = ((cards % 5 == 0) & (rng(seed + 1).random(n) < 0.5)).astype(int)
+    return {
+        "labels": labels,
+        "scores": rng(seed + 2).random(n) + 0.3 * labels,
+        "days": rng(seed + 3).integers(0, 5, n),
+        "entities": np.array([f"card {c}" for c in cards]),
+    }
+
+
+def queue_by_brute_force(labels, scores, days, entities, k, amounts=None) -> tuple[list[float], list[float]]:
+    """Frauds found, and amounts caught, per day, as the handbook's loop does it."""
+    blocked, found, money = set(), [], []
+    for day in sorted(set(days)):
+        cards = {}
+        for i in np.flatnonzero(days == day):
+            if entities[i] not in blocked:
+                score, label, stolen = cards.get(entities[i], (-np.inf, 0, 0.0))
+                stolen += amounts[i] * labels[i] if amounts is not None else 0.0
+                cards[entities[i]] = (max(score, scores[i]), max(label, labels[i]), stolen)
+        top = sorted(cards, key=lambda card: -cards[card][0])[:k]
+        blocked |= {card for card in top if cards[card][1]}
+        found.append(sum(cards[card][1] for card in top))
+        money.append((sum(cards[card][2] for card in top), len(top)))
+    return found, money
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 40, 100])
+def test_card_precision_and_money_equal_the_loop_over_days(k):
+    case = payments()
+    amounts = rng(9).gamma(2, 50, 400)
+    found, money = queue_by_brute_force(**case, k=k, amounts=amounts)
+    assert card_precision_at_k(**case, k=k) == pytest.approx(np.mean(found) / k)
+    expected = np.mean([stolen - 7 * reviews for stolen, reviews in money])
+    assert money_saved(**case, amounts=amounts, k=k, cost_per_review=7) == pytest.approx(expected)
+    assert k > 3 or sum(found) < sum(queue_by_brute_force(**case, k=100)[0])
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 30, 200])
+def test_a_card_of_weight_two_is_two_cards(k):
+    case = payments()
+    amounts = rng(9).gamma(2, 50, 400)
+    weights = bootstrap_weights(400, 6, seed=1, groups=case["entities"])
+    weights[0, case["entities"] == "card 5"] = 20
+    precision = card_precision_at_k(**case, k=k, weights=weights)
+    euros = money_saved(**case, amounts=amounts, k=k, cost_per_review=7, weights=weights)
+    for row, value, euro in zip(weights.astype(int), precision, euros, strict=True):
+        rows = np.repeat(np.arange(400), row)
+        copy_number = np.concatenate([np.arange(w) for w in row])
+        many = {name: values[rows] for name, values in case.items()}
+        many["entities"] = np.array([f"{e}, {c}" for e, c in zip(many["entities"], copy_number, strict=True)])
+        found, money = queue_by_brute_force(**many, k=k, amounts=amounts[rows])
+        assert value == pytest.approx(sum(found) / 5 / k)
+        assert euro == pytest.approx(sum(stolen - 7 * reviews for stolen, reviews in money) / 5)
+
+
+def test_a_card_found_on_monday_is_not_found_again_on_tuesday():
+    labels, days = np.array([1, 0, 1, 0]), np.array([0, 0, 1, 1])
+    scores, cards = np.array([0.9, 0.1, 0.8, 0.2]), np.array([7, 8, 7, 8])
+    assert card_precision_at_k(labels, scores, days, cards, k=1) == 0.5
+    assert card_precision_at_k(labels, scores, days, None, k=1) == 1, "rows that stand alone are all new"
+    missed = scores[[1, 0, 2, 3]]
+    assert card_precision_at_k(labels, missed, days, cards, k=1) == 0.5, "who was not found stays in the queue"
+
+
+def test_idle_reviews_find_nothing():
+    assert card_precision_at_k(np.array([1, 0]), np.array([0.9, 0.1]), np.zeros(2, int), k=10) == 0.1
+
+
+def test_cards_of_equal_score_share_the_last_reviews():
+    labels = np.array([1] * 3 + [0] * 9)
+    for order in (labels, labels[::-1]):
+        assert card_precision_at_k(order, np.full(12, 0.5), np.zeros(12, int), k=4) == pytest.approx(3 / 12)
+    cases = card_days(labels, np.array([0.9] + [0.5] * 11), np.zeros(12, int))
+    ((top, reviews),) = alert_queue(cases, k=4)
+    assert len(top) == 12 and top["score"].iloc[0] == 0.9
+    np.testing.assert_allclose(reviews, [[1] + [3 / 11] * 11])
+
+
+def test_weights_that_cut_through_a_card_are_refused():
+    case = payments()
+    with pytest.raises(ValueError, match="weights differ within a card; resample and thin whole cards"):
+        card_precision_at_k(**case, weights=bootstrap_weights(400, 3))
+    case["entities"] = None
+    assert card_precision_at_k(**case, weights=bootstrap_weights(400, 3)).shape == (3,)
+
+
 # ------------------------------------------------------------------------------------------------- bootstrap
 
 
@@ -187,6 +344,42 @@ def test_folds_follow_from_the_seed():
     labels = np.arange(40) % 2
     first, again, other = ([held.tolist() for _, held in inner_folds(labels, seed)] for seed in (0, 0, 1))
     assert first == again != other
+
+
+def cards_with_findings(n_cards: int = 60, stolen: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """Ten rows of every card; half of the rows of a stolen card are fraud."""
+    cards = rng().permutation(np.repeat(np.arange(n_cards), 10))
+    return (cards < stolen) * rng(1).integers(0, 2, 10 * n_cards), cards
+
+
+@pytest.mark.parametrize("stolen", [2, 3, 7, 60])
+def test_no_card_is_in_two_folds_and_findings_are_dealt_out_evenly(stolen):
+    labels, cards = cards_with_findings(stolen=stolen)
+    folds = list(inner_folds(labels, seed=0, groups=cards))
+    assert len(folds) == min(stolen, 5)
+    assert sorted(np.concatenate([held for _, held in folds]).tolist()) == list(range(600))
+    found = [len(set(cards[held][labels[held] == 1])) for _, held in folds]
+    assert sum(found) == stolen and max(found) - min(found) <= 1
+    for train, held in folds:
+        assert not set(cards[train]) & set(cards[held])
+        assert set(labels[train]) == {0, 1}
+
+
+def test_many_cards_with_findings_hold_out_one_fifth_once():
+    labels, cards = cards_with_findings(n_cards=60, stolen=30)
+    assert len(list(inner_folds(labels, 0, few=29, groups=cards))) == 1
+    assert len(list(inner_folds(labels, 0, few=30, groups=cards))) == 5
+    rows = np.arange(1000)
+    assert len(list(inner_folds((rows < 10).astype(int), 0, groups=rows))) == 5, "rows count by their findings"
+
+
+def test_cards_that_cannot_be_split():
+    labels, cards = cards_with_findings(stolen=1)
+    with pytest.raises(ValueError, match="at least 2 groups with each of 2 classes; draw more groups"):
+        inner_folds(labels, seed=0, groups=cards)
+    with pytest.raises(ValueError, match="a fold would leave a class without labels"):
+        for seed in range(10):  # one group holds both classes, and the split that keeps one of each is drawn by chance
+            inner_folds(np.array([0, 1, 1, 0]), seed, groups=np.array([0, 0, 1, 2]))
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 1, 1], [1, 1, 1, 1], [0], []])
@@ -262,6 +455,25 @@ def test_shuffled_labels_give_chance():
     prediction = linear_probe(features[:100], labels[:100], features[100:], classes=2)
     assert roc_auc(labels[100:], prediction.scores) == pytest.approx(0.5, abs=0.06)
     assert balanced_accuracy(labels[100:], prediction.decisions) == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_row_of_weight_three_is_three_rows():
+    features, labels = task(340, distance=1.5)
+    weight = 1.0 + 2 * (labels[:40] == 0)
+    rows = np.repeat(np.arange(40), weight.astype(int))
+    weighted = linear_probe(features[:40], labels[:40], features[40:], 2, groups=np.arange(40), sample_weight=weight)
+    repeated = linear_probe(features[rows], labels[rows], features[40:], 2, groups=rows)
+    plain = linear_probe(features[:40], labels[:40], features[40:], 2, groups=np.arange(40))
+    np.testing.assert_allclose(weighted.scores, repeated.scores, atol=0.01)
+    assert weighted.scores[:, 1].mean() < plain.scores[:, 1].mean() - 0.05
+
+
+def test_probe_that_knows_the_cards_does_not_trust_what_only_tells_cards_apart():
+    cards = np.repeat(np.arange(20), 10)
+    labels = (cards % 2 == 0).astype(int)
+    features = rng(2).normal(size=(20, 10))[cards] + 0.1 * rng().normal(size=(200, 10))
+    fooled, wary = (linear_probe(features, labels, rng(1).normal(size=(300, 10)), 2, groups=g) for g in (None, cards))
+    assert wary.scores[:, 1].std() < 0.1 < 0.3 < fooled.scores[:, 1].std()
 
 
 def test_test_cases_do_not_change_one_another():
