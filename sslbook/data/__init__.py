@@ -6,6 +6,7 @@ from .errors import DataError, Offline
 from .images import Card, Images, ImageSplit
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .store import cache_dir, fetch, find
+from .transactions import Transactions, TransactionSplit
 
 __all__ = [
     "CATALOG",
@@ -16,6 +17,8 @@ __all__ = [
     "ImageSplit",
     "Images",
     "Offline",
+    "TransactionSplit",
+    "Transactions",
     "cache_dir",
     "duplicates",
     "fetch",

@@ -1,4 +1,4 @@
-"""Cut what has no official split: every class in each split, no group in two."""
+"""Cut what has no official split: images by class and group, events by time."""
 
 import numpy as np
 from sklearn.model_selection import ShuffleSplit
@@ -104,3 +104,59 @@ def _held_out_groups(
         if gap < best_gap:
             best, best_gap = np.flatnonzero(taken), gap
     return best
+
+
+def split_in_time(time: np.ndarray, validation: float, test: float, delay: float) -> np.ndarray:
+    """Cut events at two moments: the last are test, those before them validation, the first training.
+
+    What a training event was is known `delay` later, so the events of the last `delay` before evaluation
+    begins are in none of the three: they are the gap. Events of one moment stay together.
+
+    Parameters
+    ----------
+    time : float64 array (n,), ascending, seconds.
+    validation, test : shares of the events; validation may be 0.
+    delay : seconds until a label is known.
+
+    Returns
+    -------
+    str array (n,): "train", "gap", "validation" or "test"
+
+    Raises
+    ------
+    DataError : impossible shares, or no event left for a split.
+    """
+    if not (0 <= validation < 1 and 0 < test < 1 and validation + test < 1):
+        raise DataError(
+            f"The validation share is {validation} and the test share {test}; give a validation share from 0 and a "
+            "test share above 0 that together stay below 1."
+        )
+    n = len(time)
+    first = [min(round((1 - share) * n), n - 1) for share in (validation + test, test)]
+    evaluation, testing = (time[i] for i in first)
+    places = [time < evaluation - delay, time < evaluation, time < testing]
+    split = np.select(places, ["train", "gap", "validation"], "test").astype("<U10")
+    if not (split == "train").any():
+        raise DataError(
+            f"No training events are left: the table spans {_days(time[-1] - time[0])}, evaluation begins after "
+            f"{_days(evaluation - time[0])}, and labels are known {_days(delay)} late; give a shorter delay, smaller "
+            "shares, or more events."
+        )
+    if validation and not (split == "validation").any():
+        raise DataError("No validation events are left: too many have the same time; say validation=0.")
+    return split
+
+
+def remove_known(split: np.ndarray, labels: np.ndarray, entities: np.ndarray | None) -> np.ndarray:
+    """Mark as "removed" the validation and test events of entities that have a finding in training.
+
+    A card known to be stolen is blocked: finding it again is no merit. So does the Fraud Detection Handbook.
+    """
+    if entities is None:
+        return split
+    known = np.isin(entities, entities[(split == "train") & (labels == 1)])
+    return np.where(known & np.isin(split, ("validation", "test")), "removed", split)
+
+
+def _days(seconds: float) -> str:
+    return f"{seconds / 86400:.3g} days"
