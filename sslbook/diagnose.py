@@ -30,9 +30,11 @@ def rankme(z: np.ndarray, eps: float = 1e-7) -> float:
 
     Returns
     -------
-    a number between 1 (one direction) and d.
+    a number between 1 (one direction) and d; 0 where all features are 0.
     """
     singular = np.linalg.svd(np.asarray(z, dtype=np.float64), compute_uv=False)
+    if not singular.any():
+        return 0.0
     p = singular / singular.sum() + eps
     return float(np.exp(-(p * np.log(p)).sum()))
 

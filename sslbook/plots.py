@@ -99,7 +99,7 @@ def label_budget_curve(
     ylabel: str | None = None,
     title: str = "",
 ) -> Axes:
-    """Mean score against the number of labels, with 95 % intervals; families differ by line style."""
+    """Mean score against the label budget, with 95 % intervals; families differ by line style."""
     ax = ax or plt.subplots(figsize=(7.5, 4.2), layout="constrained")[1]
     families = study.frame.drop_duplicates("entrant").set_index("entrant")["family"]
     names = list(entrants or study.entrants())
@@ -113,7 +113,7 @@ def label_budget_curve(
     ax.set_xscale("log")
     ax.set_xticks(study.budgets, [f"{b:,}" for b in study.budgets])
     ax.minorticks_off()
-    ax.set(xlabel="labels", ylabel=ylabel or metric, title=title)
+    ax.set(xlabel=study.unit, ylabel=ylabel or metric, title=title)
     ax.legend(fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left")
     return ax
 

@@ -198,6 +198,7 @@ class DecisionMemo:
     scores : one row per entrant and budget: score, low, high, setup_seconds, seconds, peak_mb, compute_cost.
     verdicts, savings : what the recommendation rests on, as sentences.
     metric, currency, source : of the scores, of the money, of the data.
+    unit : what a budget counts, in words.
     """
 
     recommendation: str
@@ -207,6 +208,7 @@ class DecisionMemo:
     metric: str
     currency: str
     source: str
+    unit: str = "labels"
 
     def _repr_html_(self) -> str:
         banner = (
@@ -218,20 +220,20 @@ class DecisionMemo:
         columns = ["entrant", "budget", "setup_seconds", "seconds", "peak_mb", "compute_cost"]
         largest = self.scores.loc[self.scores.groupby("entrant", sort=False)["budget"].idxmax(), columns].rename(
             columns={
-                "budget": "labels",
+                "budget": self.unit,
                 "setup_seconds": "CPU-seconds, once",
                 "seconds": "CPU-seconds per fit",
-                "peak_mb": "memory of a fit, MB",
+                "peak_mb": "memory of the process, MB",
                 "compute_cost": f"compute cost, {self.currency}",
             }
         )
         return (
             f"{banner}<h3>Decision memo</h3><p><b>{html.escape(self.recommendation)}</b></p>"
-            f"<h4>Score: {html.escape(self.metric)}, mean and 95 % interval, by number of labels</h4>"
+            f"<h4>Score: {html.escape(self.metric)}, mean and 95 % interval, by number of {html.escape(self.unit)}</h4>"
             f"{self._score_table().to_html()}"
             f"<h4>What was compared</h4>{_bullets(self.verdicts)}"
-            f"<h4>Labels saved</h4>{_bullets(self.savings)}"
-            "<h4>Compute, at the largest number of labels</h4>"
+            f"<h4>{html.escape(self.unit.capitalize())} saved</h4>{_bullets(self.savings)}"
+            f"<h4>Compute, at the largest number of {html.escape(self.unit)}</h4>"
             f"{largest.to_html(index=False, float_format='{:.3g}'.format)}"
         )
 
@@ -266,14 +268,14 @@ def decision_memo(
     cost_per_cpu_hour: float = 0.05,
     source: str = "real",
 ) -> DecisionMemo:
-    """Turn a study and its verdicts into a memo.
+    """Turn a study and its verdicts into a memo; its budgets count what those of the study do (``Study.unit``).
 
     Parameters
     ----------
     study : the runs; the scores are in the metric of the first verdict.
     verdicts : comparisons of the entrants that cost extra with those that would do without.
     savings : labels saved; the lower end of the interval is what counts as saved.
-    cost_per_label, cost_per_cpu_hour : in ``currency``.
+    cost_per_label, cost_per_cpu_hour : in ``currency``; a label is one unit of the budget.
     source : "real" or "simulated", as the data say.
 
     Returns
@@ -296,6 +298,7 @@ def decision_memo(
         metric=metric,
         currency=currency,
         source=source,
+        unit=verdicts[0].unit,
     )
 
 
@@ -311,20 +314,19 @@ def _recommend(
             conclusions = [v.conclusion for v in verdicts if (v.entrant, v.budget) == (entrant, budget)]
             lost = [c for c in ("worse", "no difference shown") if c in conclusions]
             if (entrant, budget) in cheap and not lost:
-                lost = ["the labels it surely saves cost less than the compute"]
+                lost = [f"the {verdicts[0].unit} it surely saves cost less than the compute"]
             outcomes.setdefault(lost[0] if lost else "", []).append(budget)
         for reason, budgets in outcomes.items():
-            at = f"{entrant} at {_join([f'{b:,}' for b in budgets])} labels"
+            at = f"{entrant} at {_join([f'{b:,}' for b in budgets])} {verdicts[0].unit}"
             parts.append(f"do not pay for {at} ({reason})" if reason else f"pay for {at}")
     sentence = "; ".join(parts) + "."
     return sentence[0].upper() + sentence[1:]
 
 
 def _saving(saved: LabelsSaved, compute: float, price: float, currency: str) -> str:
-    least = "at least " if saved.censored else "about "
     return (
-        f"{saved.entrant} with {saved.budget:,} labels scores like {saved.versus} with {least}"
-        f"{saved.equivalent_budget:,.0f}: {least}{saved.saved:,.0f} labels saved "
+        f"{saved.entrant} with {saved.budget:,} {saved.unit} scores like {saved.versus} with {saved.bound} "
+        f"{saved.equivalent_budget:,.0f}: {saved.bound} {saved.saved:,.0f} {saved.unit} saved "
         f"[{saved.low:,.0f}, {saved.high:,.0f}], worth {currency} {saved.saved * price:,.2f} "
         f"[{saved.low * price:,.2f}, {saved.high * price:,.2f}], for {currency} {compute:,.4f} of compute"
     )

@@ -16,10 +16,18 @@ import psutil
 from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm.auto import tqdm
 
-from sslbook.evaluate import Prediction, balanced_accuracy, bootstrap_weights, linear_probe, roc_auc
+from sslbook.evaluate import (
+    Prediction,
+    average_precision,
+    balanced_accuracy,
+    bootstrap_weights,
+    linear_probe,
+    roc_auc,
+)
 from sslbook.train import side_by_side
 
 Metric = Callable[[np.ndarray, Prediction, np.ndarray | None], np.ndarray]
+Draw = Callable[[np.ndarray, int, int], np.ndarray]
 
 CLASSIFICATION_METRICS: dict[str, Metric] = {
     "auc": lambda labels, prediction, weights=None: roc_auc(labels, prediction.scores, weights),
@@ -27,6 +35,12 @@ CLASSIFICATION_METRICS: dict[str, Metric] = {
         labels, prediction.decisions, weights
     ),
 }
+RARE_FINDING_METRICS: dict[str, Metric] = {
+    "average_precision": lambda labels, prediction, weights=None: average_precision(labels, prediction.scores, weights),
+    "auc": CLASSIFICATION_METRICS["auc"],
+}
+# Metrics whose shortfall from 1 is a rate of errors; of others, a verdict states the relative gain.
+ERROR_METRICS = {"auc", "accuracy", "balanced_accuracy"}
 
 
 @dataclass(frozen=True)
@@ -57,14 +71,19 @@ class Entrant:
 
 
 def probe_entrant(
-    name: str, family: str, features: Sequence[tuple[np.ndarray, np.ndarray]], labels: np.ndarray, **settings
-) -> Entrant:
-    """A linear probe on frozen features, one (train, test) pair of feature arrays per seed."""
+    name: str, family: str, features: Sequence[tuple[np.ndarray, np.ndarray]], labels: np.ndarray,
+    groups: np.ndarray | None = None, sample_weight: np.ndarray | None = None, **settings,
+) -> Entrant:  # fmt: skip
+    """A linear probe on frozen features, one (train, test) pair of feature arrays per seed.
+
+    ``groups`` and ``sample_weight``, shape (n,) as the labels, go to ``linear_probe``; settings to ``Entrant``.
+    """
     classes = int(labels.max()) + 1
 
     def fit(index: np.ndarray, seed: int) -> Prediction:
         train, test = features[seed]
-        return linear_probe(train[index], labels[index], test, classes, seed)
+        folds, weight = (None if x is None else x[index] for x in (groups, sample_weight))
+        return linear_probe(train[index], labels[index], test, classes, seed, folds, weight)
 
     return Entrant(name, family, fit, seeds=tuple(range(len(features))), **settings)
 
@@ -149,6 +168,43 @@ def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
     return np.concatenate([pairs, rng.choice(rest, budget - len(pairs), replace=False)])
 
 
+def draw_findings(
+    labels: np.ndarray, budget: int, draw: int, groups: np.ndarray | None = None, negatives: int = 2000
+) -> np.ndarray:
+    """Indices of the findings of ``budget`` groups, and of rows without one: how labels of rare findings arrive.
+
+    Of the groups drawn, the rows with the finding are given. The other findings count as not yet known: no row of their
+    groups is given. Of one draw, a larger budget adds findings to those of a smaller one. For a study, fix the groups:
+    ``functools.partial(draw_findings, groups=cards)``.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), 1 = the finding.
+    budget : number of groups with a finding; where it is all of them, every draw is the same.
+    draw : number of the draw; the same number gives the same cases.
+    groups : optional array, shape (n,), cards (patients); None where every row stands alone.
+    negatives : rows drawn from groups without any finding; all of them where there are fewer.
+
+    Raises
+    ------
+    ValueError
+        If the budget exceeds the groups with a finding, or either class would have less than two.
+    """
+    groups = np.arange(len(labels)) if groups is None else groups
+    found = np.unique(groups[labels == 1])
+    clean = np.flatnonzero(~np.isin(groups, found))
+    if budget > len(found):
+        raise ValueError(f"a budget of {budget} exceeds the {len(found)} groups with a finding; use a smaller budget.")
+    if budget < 2:
+        raise ValueError(f"a budget of {budget} groups with a finding leaves none to validate on; use 2 or more.")
+    if min(len(clean), negatives) < 2:
+        raise ValueError(f"{min(len(clean), negatives)} rows of groups without a finding are too few; give 2 or more.")
+    draw = 0 if budget == len(found) else draw
+    chosen = np.random.default_rng([draw, 1]).permutation(found)[:budget]
+    others = np.random.default_rng([draw, 0]).permutation(clean)[:negatives]
+    return np.concatenate([np.flatnonzero(np.isin(groups, chosen) & (labels == 1)), others])
+
+
 @dataclass
 class Study:
     """The runs of a label-budget study.
@@ -159,6 +215,9 @@ class Study:
     predictions : the Prediction of each run, in the order of the rows.
     labels : int array, shape (n_test,), the test labels.
     groups : patients (or the like) of the test cases, resampled together; None if every case stands alone.
+    replicates : bootstrap resamples behind every interval.
+    test_weights : float array, shape (n_test,), how many cases a test case stands for; None if one each.
+    unit : what a budget counts, in words: "labels", "fraud cards".
     """
 
     frame: pd.DataFrame
@@ -168,6 +227,8 @@ class Study:
     setup_seconds: dict[str, float]
     groups: np.ndarray | None = None
     replicates: int = 1000
+    test_weights: np.ndarray | None = None
+    unit: str = "labels"
     _cache: dict = field(default_factory=dict, repr=False)
 
     @property
@@ -208,16 +269,24 @@ class Study:
         rows = self._rows(entrant, budget)
         if draws is not None:
             rows = rows[rows["draw"].isin(draws)]
-        weights = bootstrap_weights(len(self.labels), self.replicates, seed=0, groups=self.groups)
+        weights = self._resamples()
         per_draw = []
         for _, runs in rows.groupby("draw"):
             per_draw.append([self.metrics[metric](self.labels, self.predictions[i], weights) for i in runs.index])
         return np.array(per_draw)
 
+    def _resamples(self) -> np.ndarray:
+        """Weights of the test cases in every replicate, shape (replicates, n_test), drawn once."""
+        key = ("resamples", self.replicates)
+        if key not in self._cache:
+            drawn = bootstrap_weights(len(self.labels), self.replicates, seed=0, groups=self.groups)
+            self._cache[key] = drawn if self.test_weights is None else drawn * self.test_weights
+        return self._cache[key]
+
     def _rows(self, entrant: str, budget: int) -> pd.DataFrame:
         rows = self.frame[(self.frame["entrant"] == entrant) & (self.frame["budget"] == budget)]
         if rows.empty:
-            raise ValueError(f"the study has no run of {entrant!r} at {budget} labels; it has {self.entrants()}.")
+            raise ValueError(f"the study has no run of {entrant!r} at {budget} {self.unit}; it has {self.entrants()}.")
         return rows
 
     def interval(self, metric: str, entrant: str, budget: int) -> tuple[float, float, float]:
@@ -226,9 +295,16 @@ class Study:
         return (float(mean), *percentiles(self.bootstrap(metric, entrant, budget)))
 
     def best_other(self, metric: str, budget: int) -> str:
-        """The entrant without self-supervision that scores highest at a budget."""
+        """The entrant without self-supervision that scores highest at a budget.
+
+        Only those that ran on all draws of the budget are candidates, unless there is none: a mean over a few draws is
+        not comparable with a mean over all.
+        """
+        rows = self.frame[(self.frame["budget"] == budget) & (self.frame["family"] != "ssl")]
+        ran = rows.groupby("entrant")["draw"].nunique()
+        complete = ran.index[ran == self.frame.loc[self.frame["budget"] == budget, "draw"].nunique()]
         table = self.scores(metric)[budget].loc[self.entrants("trivial", "classical", "supervised")]
-        return str(table.idxmax())
+        return str(table[table.index.isin(complete if len(complete) else ran.index)].idxmax())
 
     def costs(self) -> pd.DataFrame:
         """CPU-seconds to prepare (once), CPU-seconds and memory per run at the largest budget, one row per entrant."""
@@ -246,6 +322,10 @@ def label_budget_study(
     draws: int = 5,
     metrics: dict[str, Metric] | None = None,
     groups: np.ndarray | None = None,
+    draw: Draw = draw_labels,
+    test_weights: np.ndarray | None = None,
+    replicates: int = 1000,
+    unit: str = "labels",
 ) -> Study:
     """Run every entrant on the same draws of labels; runs go side by side, one per core.
 
@@ -254,9 +334,13 @@ def label_budget_study(
     labels : int array, shape (n,), labels of the training pool that the draws come from.
     test_labels : int array, shape (n_test,)
     budgets : numbers of labels, for example 10, 47, 471, n.
-    draws : label draws per budget; the budget of all labels has one.
+    draws : label draws per budget; a budget whose draws are all the same, as that of all labels, has one.
     metrics : default ``CLASSIFICATION_METRICS``.
     groups : optional array, shape (n_test,), test cases to resample together.
+    draw : maps (labels, budget, number of the draw) to the indices of the drawn cases.
+    test_weights : optional float array, shape (n_test,), how many cases a test case stands for (of a thinned test set).
+    replicates : bootstrap resamples behind every interval.
+    unit : what a budget counts, in words.
 
     Returns
     -------
@@ -273,34 +357,37 @@ def label_budget_study(
             raise ValueError(f"the {part} split has cases without a label; keep `split.labelled` only.")
         if len(np.unique(values)) < 2:
             raise ValueError(f"the {part} split holds a single class; a score needs two.")
-    plan = [run for budget in budgets for run in _runs(entrants, budget, draws, len(labels))]
-    drawn = {(budget, draw): draw_labels(labels, budget, draw) for _, budget, draw, _ in plan}
+    single = {budget: set(draw(labels, budget, 0)) == set(draw(labels, budget, 1)) for budget in budgets}
+    plan = [run for budget in budgets for run in _runs(entrants, budget, draws, single[budget])]
+    drawn = {which: draw(labels, *which) for which in dict.fromkeys(planned[1:3] for planned in plan)}
     bar = tqdm(total=len(plan), desc="label-budget study", unit="run")
+    once = None if test_weights is None else np.asarray(test_weights, dtype=float)[None]
 
     def run(planned: tuple[Entrant, int, int, int]) -> tuple[dict, Prediction]:
-        entrant, budget, draw, seed = planned
+        entrant, budget, number, seed = planned
         with measure() as cost:
-            prediction = entrant.fit(drawn[budget, draw], seed)
-        scores = {name: float(metric(test_labels, prediction, None)) for name, metric in metrics.items()}
+            prediction = entrant.fit(drawn[budget, number], seed)
+        scores = {name: float(np.ravel(metric(test_labels, prediction, once))[0]) for name, metric in metrics.items()}
         bar.update()
-        return {"entrant": entrant.name, "family": entrant.family, "budget": budget, "draw": draw, "seed": seed,
+        return {"entrant": entrant.name, "family": entrant.family, "budget": budget, "draw": number, "seed": seed,
                 **scores, "seconds": cost.seconds, "peak_mb": cost.peak_mb}, prediction  # fmt: skip
 
     rows, predictions = zip(*side_by_side(run, plan), strict=True)
     bar.close()
     setup = {entrant.name: entrant.setup_seconds for entrant in entrants}
-    return Study(pd.DataFrame(rows), list(predictions), test_labels, metrics, setup, groups)
+    return Study(
+        pd.DataFrame(rows), list(predictions), test_labels, metrics, setup, groups, replicates, test_weights, unit
+    )
 
 
-def _runs(entrants: Sequence[Entrant], budget: int, draws: int, n_labels: int) -> Iterator[tuple]:
-    """The (entrant, budget, draw, seed) of every run at one budget."""
-    everything = budget == n_labels
+def _runs(entrants: Sequence[Entrant], budget: int, draws: int, single: bool) -> Iterator[tuple]:
+    """The (entrant, budget, draw, seed) of every run at one budget; a single draw is run with every seed."""
     for entrant in entrants:
         if entrant.budgets is not None and budget not in entrant.budgets:
             continue
-        for draw in range(1 if everything else min(draws, entrant.draws or draws)):
+        for draw in range(1 if single else min(draws, entrant.draws or draws)):
             seeds = entrant.seeds
-            if not (entrant.crossed or everything):
+            if not (entrant.crossed or single):
                 seeds = (seeds[draw % len(seeds)],)
             for seed in seeds:
                 yield entrant, budget, draw, seed
@@ -322,7 +409,8 @@ class Verdict:
     """A paired comparison of two entrants at one budget.
 
     ``difference`` is entrant minus versus; ``error_reduction`` the share of the errors (1 - metric) of ``versus`` that
-    the entrant avoids; both with 95 % intervals. ``n`` is the number of paired label draws.
+    the entrant avoids; ``lift`` the score relative to that of ``versus``, less 1; all with 95 % intervals. ``n`` is the
+    number of paired label draws, ``unit`` what the budget counts.
     """
 
     metric: str
@@ -336,6 +424,10 @@ class Verdict:
     error_reduction_low: float
     error_reduction_high: float
     n: int
+    lift: float = math.nan
+    lift_low: float = math.nan
+    lift_high: float = math.nan
+    unit: str = "labels"
 
     @property
     def conclusion(self) -> str:
@@ -344,15 +436,21 @@ class Verdict:
         return "worse" if self.high < 0 else "no difference shown"
 
     def __str__(self) -> str:
+        if self.metric in ERROR_METRICS:
+            relative = (
+                f"errors reduced by {self.error_reduction:.0%} "
+                f"[{self.error_reduction_low:.0%}, {self.error_reduction_high:.0%}]"
+            )
+        else:
+            relative = f"relative {self.lift:+.0%} [{self.lift_low:+.0%}, {self.lift_high:+.0%}]"
         return (
-            f"{self.entrant} against {self.versus} at {self.budget} labels: {self.metric} {self.difference:+.3f} "
-            f"[{self.low:+.3f}, {self.high:+.3f}], errors reduced by {self.error_reduction:.0%} "
-            f"[{self.error_reduction_low:.0%}, {self.error_reduction_high:.0%}]: {self.conclusion}"
+            f"{self.entrant} against {self.versus} at {self.budget} {self.unit}: {self.metric} {self.difference:+.3f} "
+            f"[{self.low:+.3f}, {self.high:+.3f}], {relative}: {self.conclusion}"
         )
 
 
 def compare(study: Study, metric: str, entrant: str, versus: str, budget: int) -> Verdict:
-    """Paired difference and relative error reduction on the draws that both entrants ran, with 95 % intervals."""
+    """Paired difference, relative error reduction and lift on the draws that both entrants ran, with 95 % intervals."""
     first, second = study._rows(entrant, budget), study._rows(versus, budget)
     common = sorted(set(first["draw"]) & set(second["draw"]))
     a = study.bootstrap(metric, entrant, budget, common)
@@ -361,11 +459,14 @@ def compare(study: Study, metric: str, entrant: str, versus: str, budget: int) -
     mean_b = second[second["draw"].isin(common)].groupby("draw")[metric].mean().mean()
     with np.errstate(divide="ignore", invalid="ignore"):
         reduction = np.where(b < 1, (a - b) / (1 - b), np.nan)
+        lift = np.where(b > 0, a / b - 1, np.nan)
     return Verdict(
         metric, entrant, versus, budget,
         float(mean_a - mean_b), *percentiles(a - b),
         float((mean_a - mean_b) / (1 - mean_b)) if mean_b < 1 else math.nan, *percentiles(reduction),
-        n=len(common),
+        len(common),
+        float(mean_a / mean_b - 1) if mean_b > 0 else math.nan, *percentiles(lift),
+        unit=study.unit,
     )  # fmt: skip
 
 
@@ -374,7 +475,8 @@ class LabelsSaved:
     """How many labels the best other entrant needs for the score an entrant has at ``budget``.
 
     ``saved`` = equivalent_budget - budget, with a 95 % interval; ``censored`` where no budget of the study reaches the
-    score, so that the true number is at least ``saved``.
+    score, so that the true number is at least ``saved``; ``below`` where the score lies below that of every budget, so
+    that it is at most ``saved``. ``unit`` is what a budget counts.
     """
 
     metric: str
@@ -386,12 +488,19 @@ class LabelsSaved:
     low: float
     high: float
     censored: bool
+    below: bool = False
+    unit: str = "labels"
+
+    @property
+    def bound(self) -> str:
+        """How ``saved`` stands to the true number."""
+        return "at least" if self.censored else "at most" if self.below else "about"
 
     def __str__(self) -> str:
-        least = "at least " if self.censored else "about "
         return (
-            f"{self.entrant} with {self.budget} labels scores like {self.versus} with {least}"
-            f"{self.equivalent_budget:.0f}: {least}{self.saved:.0f} labels saved [{self.low:.0f}, {self.high:.0f}]"
+            f"{self.entrant} with {self.budget} {self.unit} scores like {self.versus} with {self.bound} "
+            f"{self.equivalent_budget:.0f}: {self.bound} {self.saved:.0f} {self.unit} saved "
+            f"[{self.low:.0f}, {self.high:.0f}]"
         )
 
 
@@ -411,7 +520,8 @@ def labels_saved(study: Study, metric: str, entrant: str, budget: int) -> Labels
     low, high = percentiles(spread)
     return LabelsSaved(
         metric, entrant, rivals[-1], budget, float(point), float(point - budget), low - budget, high - budget,
-        censored=bool(table.loc[entrant, budget] > curve.max()),
+        censored=bool(table.loc[entrant, budget] > curve.max()), below=bool(table.loc[entrant, budget] < curve[0, 0]),
+        unit=study.unit,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
 from sslbook.diagnose import alignment, embedding_std, knn_accuracy, rankme, uniformity
+from sslbook.train import History
 
 
 def gaussian(n: int, d: int, seed: int = 0) -> np.ndarray:
@@ -46,6 +47,11 @@ def test_rankme_of_orthogonal_features_is_their_number():
 
 def test_rankme_of_one_direction_is_one():
     assert rankme(np.outer(np.arange(1.0, 51), np.ones(12))) == pytest.approx(1, abs=1e-3)
+
+
+def test_rankme_of_nothing_is_no_direction_and_counts_as_collapse():
+    assert rankme(np.zeros((20, 4))) == 0
+    assert History({}, 1, [{"embedding_std": 0.5, "rankme": rankme(np.zeros((20, 4)))}]).collapsed
 
 
 def test_rankme_takes_singular_values_not_their_squares():

@@ -1,6 +1,7 @@
 """Records, the README's tables and the decision memo."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from unittest import mock
 
@@ -179,11 +180,28 @@ def test_labels_cheaper_than_the_compute_are_not_paid_for():
 def test_memo_shows_scores_money_and_compute(tmp_path):
     result = memo([verdict()], [saved(censored=True)])
     page = result._repr_html_()
+    assert "<th>memory of the process, MB</th>" in page
     assert "0.800 [0.750, 0.850]" in page and "at least 133 labels saved [80, 200], worth EUR 266.00" in page
     assert result.scores.set_index(["entrant", "budget"]).loc[("probe", 47), "compute_cost"] == pytest.approx(0.1)
     result.to_csv(tmp_path / "memo.csv")
     table = pd.read_csv(tmp_path / "memo.csv")
     assert len(table) == 4 and set(table["source"]) == {"real"}
+
+
+def test_a_score_below_every_rival_saves_at_most_so_much():
+    below = replace(saved(low=-40.0, high=-5.0), equivalent_budget=10.0, saved=-37.0, below=True)
+    page = memo([verdict()], [below])._repr_html_()
+    assert "like rival with at most 10: at most -37 labels saved" in page
+
+
+def test_the_memo_names_the_unit_of_the_budgets():
+    unit = "fraud cards"
+    result = memo([replace(verdict(), unit=unit)], [replace(saved(low=-5.0), unit=unit)])
+    assert result.recommendation == (
+        "Do not pay for probe at 47 fraud cards (the fraud cards it surely saves cost less than the compute)."
+    )
+    page = result._repr_html_()
+    assert "<th>fraud cards</th>" in page and "about 133 fraud cards saved" in page and "labels" not in page
 
 
 def test_memo_page_needs_nothing_from_outside_and_escapes_names(tmp_path):

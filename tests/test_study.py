@@ -1,7 +1,7 @@
 """The label-budget study: pairing, verdicts on scores whose answer is known, labels saved, negative controls."""
 
 import time
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -12,12 +12,21 @@ from scipy.stats import norm
 
 from sslbook import data
 from sslbook.baselines import majority, pixels
-from sslbook.evaluate import Prediction, balanced_accuracy, roc_auc, standardise
+from sslbook.evaluate import (
+    Prediction,
+    average_precision,
+    balanced_accuracy,
+    bootstrap_weights,
+    roc_auc,
+    standardise,
+)
 from sslbook.study import (
+    RARE_FINDING_METRICS,
     Entrant,
     Study,
     Verdict,
     compare,
+    draw_findings,
     draw_labels,
     label_budget_study,
     labels_saved,
@@ -48,7 +57,9 @@ def number_of_draw(index: np.ndarray) -> int:
     return draws_of(len(index))[tuple(index)]
 
 
-def study_of(curves: dict[str, tuple[str, dict[int, float]]], wobble=lambda draw, seed: 0.0, **settings) -> Study:
+def study_of(
+    curves: dict[str, tuple[str, dict[int, float]]], wobble=lambda draw, seed: 0.0, study=None, **settings
+) -> Study:
     """A study whose scores are given: ``{entrant: (family, {budget: score})}``, plus a wobble per draw and seed."""
 
     def entrant(name: str, family: str, curve: dict[int, float]) -> Entrant:
@@ -59,7 +70,8 @@ def study_of(curves: dict[str, tuple[str, dict[int, float]]], wobble=lambda draw
 
     budgets = sorted({budget for _, curve in curves.values() for budget in curve})
     entrants = [entrant(name, *curve) for name, curve in curves.items()]
-    return label_budget_study(entrants, LABELS, TEST_LABELS, budgets, metrics={"score": stated_score})
+    settings = {"metrics": {"score": stated_score}} | (study or {})
+    return label_budget_study(entrants, LABELS, TEST_LABELS, budgets, **settings)
 
 
 # --------------------------------------------------------------------------------------------- label draws
@@ -100,6 +112,53 @@ def test_the_full_budget_is_all_labels_in_order():
 def test_budgets_that_cannot_be_drawn(labels, budget, message):
     with pytest.raises(ValueError, match=message):
         draw_labels(labels, budget, draw=0)
+
+
+def stolen_cards() -> tuple[np.ndarray, np.ndarray]:
+    """Rows of 100 cards, ten each; the first twelve are stolen, and one to five of their rows are fraud."""
+    cards = np.random.default_rng(0).permutation(np.repeat(np.arange(100), 10))
+    number = pd.Series(cards).groupby(cards).cumcount().to_numpy()
+    return ((cards < 12) & (number <= cards % 5)).astype(int), cards
+
+
+@pytest.mark.parametrize("budget", [2, 5, 11, 12])
+def test_a_draw_of_findings_holds_whole_cards_and_rows_of_clean_ones(budget):
+    labels, cards = stolen_cards()
+    index = draw_findings(labels, budget, draw=3, groups=cards, negatives=200)
+    assert len(index) == len(set(index))
+    frauds, others = index[labels[index] == 1], index[labels[index] == 0]
+    assert len(set(cards[frauds])) == budget
+    assert set(frauds) == set(np.flatnonzero(np.isin(cards, cards[frauds]) & (labels == 1))), "all frauds of a card"
+    assert len(others) == 200 and cards[others].min() >= 12, "what is not known to be fraud does not pass for clean"
+    again, other = (draw_findings(labels, budget, draw, cards, 200) for draw in (3, 4))
+    assert np.array_equal(index, again)
+    assert (set(index) == set(other)) is (budget == 12), "all findings are drawn in one way"
+
+
+def test_a_larger_budget_of_findings_holds_the_smaller_one():
+    labels, cards = stolen_cards()
+    small, large = (set(draw_findings(labels, budget, 1, cards, negatives=50)) for budget in (3, 8))
+    assert small < large
+
+
+def test_findings_without_groups_and_fewer_clean_rows_than_asked_for():
+    labels = (np.arange(50) < 20).astype(int)
+    index = draw_findings(labels, 5, draw=0, negatives=1000)
+    assert labels[index].sum() == 5 and set(index[labels[index] == 0]) == set(range(20, 50))
+
+
+@pytest.mark.parametrize(
+    ("budget", "negatives", "message"),
+    [
+        (13, 100, "budget of 13 exceeds the 12 groups with a finding; use a smaller budget"),
+        (1, 100, "budget of 1 groups with a finding leaves none to validate on; use 2 or more"),
+        (5, 1, "1 rows of groups without a finding are too few; give 2 or more"),
+    ],
+)
+def test_findings_that_cannot_be_drawn(budget, negatives, message):
+    labels, cards = stolen_cards()
+    with pytest.raises(ValueError, match=message):
+        draw_findings(labels, budget, 0, cards, negatives)
 
 
 # ------------------------------------------------------------------------------------------------- pairing
@@ -178,6 +237,19 @@ def test_an_entrant_may_run_on_fewer_draws_and_budgets():
     assert (frame["entrant"] == "a").sum() == 10
 
 
+def test_another_rule_of_drawing_and_its_full_budget():
+    labels, cards = stolen_cards()
+    log = []
+    entrants = recording_entrants(log, b={"seeds": (7, 8), "crossed": False})
+    rule = partial(draw_findings, groups=cards, negatives=50)
+    frame = label_budget_study(entrants, labels, TEST_LABELS, [3, 12], draws=4, draw=rule).frame
+    assert frame.groupby(["entrant", "budget"]).size().to_dict() == {
+        ("a", 3): 4, ("a", 12): 1, ("b", 3): 4, ("b", 12): 2,
+    }  # fmt: skip
+    expected = [(row.entrant, tuple(rule(labels, row.budget, row.draw)), row.seed) for row in frame.itertuples()]
+    assert sorted(log) == sorted(expected)
+
+
 def test_a_budget_that_cannot_be_drawn_stops_before_the_first_run():
     log = []
     with pytest.raises(ValueError, match="exceeds the 1000"):
@@ -210,6 +282,40 @@ def test_scores_are_those_of_the_predictions():
     for row, prediction in zip(study.frame.itertuples(), study.predictions, strict=True):
         assert row.auc == pytest.approx(roc_auc(TEST_LABELS, prediction.scores))
         assert row.balanced_accuracy == pytest.approx(balanced_accuracy(TEST_LABELS, prediction.decisions))
+
+
+def test_thinned_test_cases_count_as_often_as_they_stand_for():
+    rng = np.random.default_rng(0)
+    labels, p = (np.arange(2000) < 40).astype(int), rng.random(2000)
+    p[:40] += 0.5
+    kept = np.flatnonzero((labels == 1) | (np.arange(2000) % 10 == 0))
+    weights, cards = np.where(labels == 1, 1.0, 10.0)[kept], kept // 2
+    prediction = Prediction(np.stack([1 - p, p], axis=1)[kept], (p > 1).astype(int)[kept])
+    study = label_budget_study(
+        [Entrant("given", "classical", lambda index, seed: prediction)], LABELS, labels[kept], [10], draws=2,
+        metrics=RARE_FINDING_METRICS, groups=cards, test_weights=weights, replicates=70,
+    )  # fmt: skip
+    score = average_precision(labels[kept], prediction.scores, weights[None])[0]
+    assert study.frame["average_precision"].tolist() == pytest.approx([score, score])
+    assert score == pytest.approx(average_precision(labels, p), abs=0.05)
+    assert score < average_precision(labels[kept], prediction.scores) - 0.1
+    resamples = bootstrap_weights(len(kept), 70, seed=0, groups=cards) * weights
+    expected = average_precision(labels[kept], prediction.scores, resamples)
+    np.testing.assert_allclose(study.bootstrap("average_precision", "given", 10), expected)
+
+
+def test_probe_entrant_hands_over_the_cards_and_weights_of_the_draw():
+    rng = np.random.default_rng(0)
+    features = (rng.normal(size=(1000, 2)), rng.normal(size=(120, 2)))
+    cards, weight = np.arange(1000) // 4, np.where(LABELS == 1, 1.0, 30.0)
+    index = np.arange(300)
+    plain, weighted = (
+        probe_entrant("p", "ssl", [features], LABELS, **settings).fit(index, 0).scores[:, 1].mean()
+        for settings in ({}, {"groups": cards, "sample_weight": weight})
+    )
+    assert plain == pytest.approx(0.5, abs=0.05) and weighted == pytest.approx(1 / 31, abs=0.01)
+    with pytest.raises(ValueError, match="2 groups with each of 2 classes"):
+        probe_entrant("p", "ssl", [features], LABELS, groups=np.zeros(1000, int)).fit(index, 0)
 
 
 def test_probe_entrant_takes_the_features_of_its_seed():
@@ -250,6 +356,17 @@ def test_best_other_is_the_best_at_that_budget_and_never_self_supervised():
     study = study_of(TWO_BUDGETS)
     assert study.best_other("score", 10) == "simple"
     assert study.best_other("score", 100) == "network"
+
+
+def test_a_rival_of_a_few_draws_is_chosen_only_where_no_other_ran_on_all():
+    curves = {
+        "lucky": ("supervised", {10: 0.9, 100: 0.9}),
+        "steady": ("classical", {10: 0.8}),
+        "ssl": ("ssl", {10: 0.5, 100: 0.5}),
+    }
+    study = study_of(curves, lucky={"draws": 2})
+    assert study.best_other("score", 10) == "steady"
+    assert study.best_other("score", 100) == "lucky"
 
 
 def test_measure_counts_cpu_seconds_and_memory():
@@ -342,6 +459,34 @@ def test_error_reduction_is_the_share_of_the_errors_avoided():
     against_none = compare(study, "score", "a", "perfect", 10)
     assert np.isnan([against_none.error_reduction, against_none.error_reduction_low]).all(), "no error to avoid"
     assert against_none.conclusion == "worse"
+
+
+def test_lift_is_the_relative_gain():
+    curves = {"a": ("ssl", {10: 0.3}), "b": ("classical", {10: 0.2}), "none": ("trivial", {10: 0.0})}
+    verdict = compare(study_of(curves), "score", "a", "b", 10)
+    assert (verdict.lift, verdict.lift_low, verdict.lift_high) == pytest.approx((0.5, 0.5, 0.5))
+    assert "relative +50% [+50%, +50%]: better" in str(verdict) and "errors" not in str(verdict)
+    assert np.isnan(compare(study_of(curves), "score", "a", "none", 10).lift)
+    wobbling = compare(study_of(curves, lambda draw, seed: 0.1 * draw), "score", "a", "b", 10)
+    assert wobbling.lift == pytest.approx(0.5 / 0.4 - 1)
+    assert wobbling.lift_low < wobbling.lift < wobbling.lift_high < 0.5
+
+
+def test_of_error_rates_the_verdict_states_the_reduction():
+    verdict = Verdict("auc", "simclr", "pixels", 47, 0.02, 0.01, 0.03, 0.1, 0.05, 0.2, 5, 0.02, 0.01, 0.03)
+    assert str(verdict) == (
+        "simclr against pixels at 47 labels: auc +0.020 [+0.010, +0.030], errors reduced by 10% [5%, 20%]: better"
+    )
+
+
+def test_the_unit_of_a_budget_is_named():
+    study = study_of({**CURVE, "ssl": ("ssl", {10: 0.85})}, study={"unit": "fraud cards", "replicates": 20})
+    assert study.bootstrap("score", "ssl", 10).shape == (20,)
+    assert "at 10 fraud cards: score" in str(compare(study, "score", "ssl", "simple", 10))
+    assert "with 10 fraud cards" in str(labels_saved(study, "score", "ssl", 10))
+    assert "306 fraud cards saved" in str(labels_saved(study, "score", "ssl", 10))
+    with pytest.raises(ValueError, match="no run of 'typo' at 10 fraud cards"):
+        study.interval("score", "typo", 10)
 
 
 def test_the_verdict_turns_round_with_the_entrants():
@@ -504,6 +649,13 @@ def test_a_score_that_no_budget_reaches_is_censored():
 def test_an_entrant_behind_the_others_saves_nothing():
     assert saved_by(0.75, budget=100).saved == pytest.approx(10**1.5 - 100, rel=1e-6)
     assert saved_by(0.6).saved == pytest.approx(0, abs=1e-6)
+
+
+def test_a_score_below_the_whole_curve_bounds_the_labels_from_above():
+    result = saved_by(0.6, budget=100)
+    assert result.below and not result.censored
+    assert "with at most 10: at most -90 labels saved" in str(result)
+    assert not saved_by(0.7).below, "the least budget reaches it exactly"
 
 
 def test_the_best_other_entrant_is_taken_anew_at_every_budget():
