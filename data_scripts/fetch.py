@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from sslbook import data
-from sslbook.data.store import local_path
+from sslbook.data.store import local_path, wanted
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
             if arguments.list:
                 print(describe(name))
             else:
-                print(f"{name}: {', '.join(str(path) for path in data.fetch(name))}")
+                print(f"{name}: {', '.join(str(path) for path in data.fetch(name))}{alternative(name)}")
         except data.DataError as error:
             failures.append(f"{name}: {error}")
     if failures:
@@ -32,9 +32,18 @@ def main(argv: list[str] | None = None) -> None:
 def describe(name: str) -> str:
     """Return one entry of the catalog as a few lines."""
     entry = data.find(name)
-    state = "in the cache" if all(local_path(file).exists() for file in entry.files) else "not fetched yet"
-    files = ", ".join(file.name for file in entry.files)
+    there = all(local_path(file).exists() for file in wanted(entry))
+    state = f"{'in the cache' if there else 'not fetched yet'}{alternative(name)}"
+    files = ", ".join(file.name for file in wanted(entry))
     return f"{name}: {entry.title}\n  {entry.size / 1e6:.1f} MB, {entry.licence}, {state} ({files})\n  {entry.citation}"
+
+
+def alternative(name: str) -> str:
+    """Say so where a sample serves in place of the official files."""
+    entry = data.find(name)
+    if wanted(entry) == entry.files:
+        return ""
+    return f" (a sample; to download {', '.join(file.name for file in entry.files)} move it away)"
 
 
 if __name__ == "__main__":

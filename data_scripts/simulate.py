@@ -1,38 +1,61 @@
-"""Write the stand-in of a data set to one .npz file, which sslbook.data.Images.from_npz reads."""
+"""Write the stand-in of a data set to one file: images as .npz, which sslbook.data.Images.from_npz reads, tables as
+.csv or .parquet, which sslbook.data.Transactions.from_csv and from_parquet read."""
 
 import argparse
+import inspect
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from sslbook import data
+from sslbook.data.simulate_rows import TABLES
 
 
 def main(argv: list[str] | None = None) -> None:
     """Draw a stand-in and write it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help=f"data set to stand in for: {', '.join(data.CATALOG)}")
-    parser.add_argument("output", type=Path, help="file to write, ending in .npz")
-    parser.add_argument("--n-train", type=int, help="training images (default: the stand-in's own)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws other images (default: 0)")
-    parser.add_argument(
-        "--difficulty",
-        type=float,
-        default=1.0,
-        help="above 0; 2 halves the signal, 0.5 doubles it (default: 1)",
-    )
-    parser.add_argument(
-        "--nuisance", type=float, default=1.0, help="spread of what the label does not depend on (default: 1)"
-    )
-    arguments = parser.parse_args(argv)
-    knobs = {"seed": arguments.seed, "difficulty": arguments.difficulty, "nuisance": arguments.nuisance}
-    if arguments.n_train is not None:
-        knobs["n_train"] = arguments.n_train
+    arguments = vars(parse(argv))
+    name, output = arguments.pop("name"), arguments.pop("output")
+    knobs = {knob: value for knob, value in arguments.items() if value is not None}
     try:
-        images = data.find(arguments.name).simulator(**knobs)
-        images.to_npz(arguments.output)
+        simulator = TABLES.get(name) or data.find(name).simulator
+        for knob in knobs.keys() - inspect.signature(simulator).parameters.keys():
+            raise data.DataError(f"{name} has no knob {knob!r}; leave it out.")
+        drawn = simulator(**knobs)
+        if isinstance(drawn, pd.DataFrame):
+            said = write_table(drawn, output)
+        else:
+            drawn.to_npz(output)
+            said = f"{drawn.card.title}, SIMULATED\n{drawn.counts()}"
     except (data.DataError, OSError) as error:
-        sys.exit(f"{arguments.output} was not written: {error}")
-    print(f"{arguments.output}: {images.card.title}, SIMULATED\n{images.counts()}")
+        sys.exit(f"{output} was not written: {error}")
+    print(f"{output}: {said}")
+
+
+def write_table(table: pd.DataFrame, output: Path) -> str:
+    """Write a table by the ending of its file, and say what it holds."""
+    if output.suffix == ".csv":
+        table.to_csv(output, index=False)
+    elif output.suffix == ".parquet":
+        table.to_parquet(output, index=False)
+    else:
+        raise data.DataError(f"{output.name} does not end in .csv or .parquet; name a file that does.")
+    return f"{len(table)} rows, SIMULATED, with the columns {', '.join(table)}"
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line; a knob that is not given keeps the default of the stand-in."""
+    names = dict.fromkeys([*data.CATALOG, *TABLES])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help=f"data set to stand in for: {', '.join(names)}")
+    parser.add_argument("output", type=Path, help="file to write, ending in .npz, .csv or .parquet")
+    parser.add_argument("--seed", type=int, help="another seed draws others (default: 0)")
+    parser.add_argument("--n-train", type=int, help="training images (default: the stand-in's own)")
+    parser.add_argument("--n", type=int, help="rows of a table (default: the stand-in's own)")
+    parser.add_argument("--difficulty", type=float, help="above 0; 2 halves the signal, 0.5 doubles it (default: 1)")
+    parser.add_argument("--nuisance", type=float, help="spread of what the label does not depend on (default: 1)")
+    parser.add_argument("--no-signal", dest="signal", action="store_const", const=False, help="labels drawn at random")
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from .duplicates import duplicates
 from .errors import DataError, Offline
 from .images import Card, Images, ImageSplit
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
+from .simulate_rows import simulate_claims, simulate_creditcard
 from .store import cache_dir, fetch, find
 from .transactions import Transactions, TransactionSplit
 
@@ -26,10 +27,12 @@ __all__ = [
     "load",
     "simulate_breast_ultrasound",
     "simulate_chest_films",
+    "simulate_claims",
+    "simulate_creditcard",
 ]
 
 
-def load(name: str, source: str = "auto") -> Images:
+def load(name: str, source: str = "auto") -> Images | Transactions:
     """Return a data set of the catalog.
 
     Parameters

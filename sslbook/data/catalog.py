@@ -1,11 +1,15 @@
 """The data sets the book uses: where they come from, what they may be used for, what is wrong with them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .errors import DataError
 from .images import Card, Images
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
+from .simulate_rows import COMPONENTS, LEGITIMATE, cut_creditcard, simulate_creditcard
+from .tables import read_table
+from .transactions import Transactions
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class DataFile:
     Parameters
     ----------
     name : file name, also in the cache.
-    urls : official addresses; the first that answers serves, the others stand by.
+    urls : official addresses; the first that answers serves, the others stand by. None: placed by hand only.
     size : bytes.
     sha256 : hexadecimal digest; nothing with another digest is ever read.
     folder : folder of the cache that holds it.
@@ -30,7 +34,10 @@ class DataFile:
 
 @dataclass(frozen=True)
 class DataSet:
-    """One entry of the catalog; `loader` turns its files into a container, `simulator` draws the stand-in."""
+    """One entry of the catalog; `loader` turns its files into a container, `simulator` draws the stand-in.
+
+    `alternative` is a file that serves where `files` are not in the cache but it is, before any download.
+    """
 
     name: str
     title: str
@@ -41,8 +48,9 @@ class DataSet:
     known_problems: tuple[str, ...]
     classes: tuple[str, ...]
     positive: int
-    loader: Callable[["DataSet", list[Path]], Images]
-    simulator: Callable[..., Images]
+    loader: Callable[["DataSet", list[Path]], Images | Transactions]
+    simulator: Callable[..., Images | Transactions]
+    alternative: DataFile | None = None
 
     @property
     def size(self) -> int:
@@ -58,6 +66,22 @@ class DataSet:
 def read_medmnist(entry: DataSet, paths: list[Path]) -> Images:
     """Read one MedMNIST file with its official splits."""
     return Images.from_npz(paths[0], classes=entry.classes, positive=entry.classes[entry.positive], card=entry.card)
+
+
+def read_creditcard(entry: DataSet, paths: list[Path]) -> Transactions:
+    """Read the official table, or the sample of it; see `cut_creditcard` for the cut."""
+    table, card = read_table(paths[0]), entry.card
+    missing = [column for column in ("Time", *COMPONENTS, "Amount", "Class") if column not in table.frame]
+    if missing:
+        raise DataError(f"{paths[0]} lacks the columns {', '.join(missing)}; place the official file there.")
+    if entry.alternative is None or paths[0].name != entry.alternative.name:
+        return cut_creditcard(table, card)
+    note = (
+        "This is a sample: all 492 frauds, but only 15,347 of 284,315 legitimate rows, each of which stands for 18.5. "
+        "Without weights frauds are 3.1 % of the rows, in truth they are 0.173 %."
+    )
+    card = replace(card, known_problems=(note, *card.known_problems))
+    return cut_creditcard(table, card, LEGITIMATE)
 
 
 def _medmnist_file(name: str, size: int, sha256: str) -> DataFile:
@@ -129,6 +153,43 @@ CATALOG: dict[str, DataSet] = {
             positive=0,
             loader=read_medmnist,
             simulator=simulate_breast_ultrasound,
+        ),
+        DataSet(
+            name="creditcard",
+            title="Credit-card transactions of two days, as principal components (ULB)",
+            files=(
+                DataFile(
+                    "creditcard.csv",
+                    ("https://storage.googleapis.com/download.tensorflow.org/data/creditcard.csv",),
+                    150_828_752,
+                    "76274b691b16a6c49d3f159c883398e03ccd6d1ee12d9d8ee38f4b4b98551a89",
+                ),
+            ),
+            alternative=DataFile(
+                "creditcard_sample.parquet",
+                (),
+                2_545_470,
+                "844e22c24c6b977f3bcff75e3e63ab06fd45d7a375d8b4965ac0dd71d58f2217",
+                folder="prepared",
+            ),
+            licence="DbCL 1.0",
+            citation="Dal Pozzolo, Caelen, Johnson and Bontempi (2015), Calibrating Probability with Undersampling "
+            "for Unbalanced Classification, IEEE Symposium on Computational Intelligence and Data Mining (CIDM)",
+            provenance="284,807 payments of European cardholders on two days of September 2013, 492 of them frauds; "
+            "collected by Worldline and the Machine Learning Group of the Universite Libre de Bruxelles. V1 to V28 are "
+            "principal components of attributes that are not published; only time and amount are as they were.",
+            known_problems=(
+                "There is no card number: the history of a card cannot be used, and payments of one card can be on "
+                "both sides of the cut.",
+                "The owner computed the principal components over all rows, those that are test here too.",
+                "1,081 rows of the full file repeat another exactly, 19 of them frauds; they are removed here.",
+                "Two days only: the last 40 % of the rows are test, and labels are taken to be known after one hour, "
+                "as two days leave no room for the days or weeks that it takes.",
+            ),
+            classes=("legitimate", "fraud"),
+            positive=1,
+            loader=read_creditcard,
+            simulator=simulate_creditcard,
         ),
     )
 }

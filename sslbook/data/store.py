@@ -48,7 +48,8 @@ def fetch(name: str) -> list[Path]:
     """Return the files of a data set, downloading those the cache lacks.
 
     A file placed in the cache by hand is used when its hash is right. Files that are already complete are
-    not fetched again, so running it anew goes on where a broken run ended.
+    not fetched again, so running it anew goes on where a broken run ended. Where files lack and the entry has an
+    alternative that is in the cache, that is returned and nothing downloaded.
 
     Raises
     ------
@@ -56,7 +57,15 @@ def fetch(name: str) -> list[Path]:
         `$SSLBOOK_OFFLINE` is set.
     DataError : a file has the wrong size or hash, or the cache cannot be written.
     """
-    return [_fetch_file(file) for file in find(name).files]
+    return [_fetch_file(file) for file in wanted(find(name))]
+
+
+def wanted(entry: DataSet) -> tuple[DataFile, ...]:
+    """Return the files that serve: the official ones, or an alternative that is in the cache when they are not."""
+    complete = all(local_path(file).exists() for file in entry.files)
+    if not complete and entry.alternative is not None and local_path(entry.alternative).exists():
+        return (entry.alternative,)
+    return entry.files
 
 
 def _fetch_file(file: DataFile) -> Path:

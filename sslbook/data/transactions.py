@@ -193,6 +193,10 @@ class Transactions:
         """Whether the data are "real" or "simulated"."""
         return self.card.source
 
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{name} {(self.split == name).sum()}" for name in PARTS)
+        return f"Transactions({self.name}: {rows})"
+
     def counts(self) -> pd.DataFrame:
         """Rows, findings, rows without a label and entities (columns) in each split (rows).
 

@@ -49,6 +49,22 @@ def test_films_of_different_children_are_not_called_duplicates():
     assert len(pairs) < 40
 
 
+@needs(CACHE / "prepared" / "creditcard_sample.parquet")
+@pytest.mark.skipif((CACHE / "raw" / "creditcard.csv").exists(), reason="the official file goes first")
+def test_creditcard_sample():
+    payments = data.load("creditcard", source="real")
+    assert payments.counts()[["rows", "findings"]].to_numpy().tolist() == [
+        [9191, 339], [301, 3], [0, 0], [6328, 131], [0, 0]
+    ]  # fmt: skip
+    assert payments.card.known_problems[0].startswith("This is a sample")
+    assert any("19 rows that repeat another" in problem for problem in payments.card.known_problems)
+    whole = payments.everything
+    assert whole.weights[whole.labels == 0].sum() == pytest.approx(284_315)
+    assert (whole.weights[whole.labels == 1] == 1).all()
+    size = (CACHE / "prepared" / "creditcard_sample.parquet").stat().st_size
+    assert size == data.CATALOG["creditcard"].alternative.size
+
+
 @needs(MRI)
 def test_foreign_folder_with_official_splits():
     images = data.Images.from_folder(MRI)

@@ -1,15 +1,18 @@
 """The command-line programs of data_scripts/."""
 
+import dataclasses
 import os
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from sslbook import data
+from sslbook.data.simulate_rows import creditcard_table
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "data_scripts").glob("*.py"))
@@ -65,6 +68,61 @@ def test_simulate_fails_with_a_sentence(tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="was not written"):
         program("simulate")(arguments)
+
+
+def test_fetch_says_that_a_sample_serves(tiny, host, payload, monkeypatch, capsys):
+    path = tiny(f"{host}/good")
+    entry = data.CATALOG["tiny"]
+    sample = dataclasses.replace(entry.files[0], name="sample.npz", urls=(), folder="prepared")
+    monkeypatch.setitem(data.CATALOG, "tiny", dataclasses.replace(entry, alternative=sample))
+    place = path.parents[1] / "prepared" / "sample.npz"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(payload)
+    program("fetch")(["tiny"])
+    program("fetch")(["tiny", "--list"])
+    printed = capsys.readouterr().out
+    assert str(place) in printed
+    assert printed.count("a sample; to download tiny.npz move it away") == 2
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_simulate_writes_tables_that_the_container_reads(tmp_path, capsys, ending):
+    path = tmp_path / f"claims.{ending}"
+    program("simulate")(["claims", str(path), "--n", "1000", "--seed", "3"])
+    claims = data.Transactions.from_csv(path, "claim_date", label="fraud", entity="policy")
+    drawn = data.Transactions.from_frame(
+        data.simulate_claims(1000, seed=3), "claim_date", label="fraud", entity="policy"
+    )
+    assert claims.counts().equals(drawn.counts())
+    assert np.array_equal(claims.everything.numeric, drawn.everything.numeric, equal_nan=True)
+    assert (claims.everything.categorical == drawn.everything.categorical).all()
+    assert "1000 rows, SIMULATED" in capsys.readouterr().out
+
+
+def test_simulate_passes_the_knobs_of_tables(tmp_path):
+    program("simulate")(["creditcard", str(tmp_path / "x.csv"), "--n", "1000", "--difficulty", "3"])
+    assert pd.read_csv(tmp_path / "x.csv")["V14"].to_numpy() == pytest.approx(
+        creditcard_table(1000, difficulty=3)["V14"].to_numpy()
+    )
+    program("simulate")(["claims", str(tmp_path / "y.csv"), "--n", "500", "--no-signal"])
+    assert list(pd.read_csv(tmp_path / "y.csv")["amount"]) == list(data.simulate_claims(500, signal=False)["amount"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["claims", "x.csv", "--nuisance", "2"], "claims has no knob 'nuisance'"),
+        (["breastmnist", "x.npz", "--no-signal"], "no knob 'signal'"),
+        (["claims", "x.npz"], "does not end in .csv or .parquet"),
+        (["claims", "gone/x.csv"], "gone"),
+    ],
+)
+def test_simulate_refuses_what_a_table_has_not(tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=f"was not written: .*{said}"):
+        program("simulate")(arguments)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_prepare_folder(folder, tmp_path, capsys):

@@ -1,16 +1,20 @@
 """The cache: official bytes or a sentence, and the stand-in only where there is no network."""
 
 import errno
+import hashlib
 import socket
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import requests
 
 from sslbook import data
 from sslbook.data import store
+from sslbook.data.simulate_rows import creditcard_table
 
 from .conftest import refuses
 
@@ -191,11 +195,111 @@ def test_cache_folder(monkeypatch, tmp_path):
 def test_catalog_entries_are_complete(entry):
     assert entry.licence and entry.citation and entry.provenance and entry.known_problems
     assert 0 <= entry.positive < len(entry.classes)
-    for file in entry.files:
+    for file in filter(None, (*entry.files, entry.alternative)):
         assert len(file.sha256) == 64
-        assert len(file.urls) > 1
         assert all(url.startswith("https://") for url in file.urls)
+    assert all(file.urls for file in entry.files)
     stand_in = entry.simulator()
     assert stand_in.name == entry.name
-    assert stand_in.classes == entry.classes
-    assert stand_in.positive == entry.positive
+    assert stand_in.source == "simulated"
+    if isinstance(stand_in, data.Images):
+        assert stand_in.classes == entry.classes
+        assert stand_in.positive == entry.positive
+
+
+class TestAlternative:
+    @pytest.fixture
+    def both(self, tiny, payload, monkeypatch):
+        """A data set "tiny" whose alternative, a file without an address, may be in the cache."""
+
+        def put(url: str) -> tuple[Path, Path]:
+            official = tiny(url)
+            entry = data.CATALOG["tiny"]
+            sample = replace(entry.files[0], name="sample.npz", urls=(), folder="prepared")
+            monkeypatch.setitem(data.CATALOG, "tiny", replace(entry, alternative=sample))
+            place(official.parents[1] / "prepared" / "sample.npz", payload)
+            return official, official.parents[1] / "prepared" / "sample.npz"
+
+        return put
+
+    def test_serves_before_any_download(self, both, host):
+        official, sample = both(f"{host}/good")
+        assert data.fetch("tiny") == [sample]
+        assert not official.exists()
+        assert data.load("tiny").source == "real"
+
+    def test_official_file_goes_first(self, both, payload):
+        official, _ = both(closed_port())
+        place(official, payload)
+        assert data.fetch("tiny") == [official]
+
+    def test_without_it_the_official_file_is_downloaded(self, both, host):
+        official, sample = both(f"{host}/good")
+        sample.unlink()
+        assert data.fetch("tiny") == [official]
+
+    def test_without_it_and_without_network_the_stand_in_is_drawn(self, both):
+        _, sample = both(closed_port())
+        sample.unlink()
+        assert data.load("tiny").source == "simulated"
+
+    def test_wrong_hash_is_refused(self, both, payload):
+        _, sample = both(closed_port())
+        sample.write_bytes(payload[:-1])
+        with refuses("sample.npz", "not the official file", "delete it"):
+            data.load("tiny")
+
+
+def place(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def official_csv(cache, monkeypatch):
+    """Place a small file in the format of creditcard.csv, with the hash the catalog expects."""
+
+    def put(table) -> Path:
+        lines = [",".join(f'"{column}"' for column in table)]
+        lines += [",".join(map(str, row[:-1])) + f',"{row[-1]}"' for row in table.to_numpy(dtype=object)]
+        content = ("\n".join(lines) + "\n").encode()
+        path = cache / "raw" / "creditcard.csv"
+        place(path, content)
+        entry = data.CATALOG["creditcard"]
+        file = replace(entry.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        monkeypatch.setitem(data.CATALOG, "creditcard", replace(entry, files=(file,)))
+        return path
+
+    return put
+
+
+def test_official_creditcard_table(official_csv):
+    table = creditcard_table(1000)
+    again = pd.concat([table, table.iloc[[3]]]).sort_values("Time", kind="stable", ignore_index=True)
+    official_csv(again)
+    payments = data.load("creditcard", source="real")
+    assert isinstance(payments, data.Transactions)
+    assert payments.delay == 3600
+    assert len(payments.validation) == 0
+    assert len(payments.test) == 400
+    assert payments.numeric_names == (*(f"V{i}" for i in range(1, 29)), "Amount")
+    assert (payments.everything.labels == table["Class"]).all()
+    assert payments.everything.time == pytest.approx(table["Time"])
+    assert payments.everything.numeric[:, 0] == pytest.approx(table["V1"], rel=1e-5)
+    assert (payments.everything.weights == 1).all()
+    assert list(payments.everything.details) == []
+    said = " ".join(payments.card.known_problems)
+    assert "1 rows that repeat another" in said
+    assert "sample" not in said
+
+
+def test_creditcard_file_that_lacks_a_column(official_csv):
+    path = official_csv(creditcard_table(1000).drop(columns="V7"))
+    with refuses(str(path), "lacks the columns V7", "official file"):
+        data.load("creditcard")
+
+
+def test_creditcard_without_network(cache, monkeypatch, capsys):
+    monkeypatch.setenv("SSLBOOK_OFFLINE", "1")
+    assert data.load("creditcard").source == "simulated"
+    assert "SIMULATED DATA instead of creditcard" in capsys.readouterr().out
