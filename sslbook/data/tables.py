@@ -103,20 +103,19 @@ def _tidy_column(column: pd.Series) -> pd.Series:
     """Return numbers and dates as they are, numbers among missing values as numbers, all else tidied."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
         return column
-    tidied = column.astype(object).map(_tidy).astype(object)
-    numbers = tidied.dropna().map(lambda value: isinstance(value, Number | Decimal) and not isinstance(value, bool))
-    if len(numbers) and numbers.all() and not isinstance(column.dtype, pd.CategoricalDtype):
-        return tidied.astype(np.float64)
-    return tidied.where(tidied.notna(), None)
-
-
-def _tidy(value: object) -> object:
-    """Return one cell: None where it is empty or missing, words without blanks around them."""
-    if not pd.api.types.is_scalar(value):
-        return str(value)
-    if isinstance(value, str):
-        return value.strip() or None
-    return None if pd.isna(value) else value
+    values = column.astype(object)
+    try:
+        once = values.dropna().unique()
+    except TypeError:  # lists and the like
+        once = [()]
+    if not all(map(pd.api.types.is_scalar, once)):
+        values = values.map(str, na_action="ignore")
+        once = values.dropna().unique()
+    if len(once) and all(isinstance(value, Number | Decimal) and not isinstance(value, bool) for value in once):
+        return values if isinstance(column.dtype, pd.CategoricalDtype) else values.astype(np.float64)
+    tidied = {value: value.strip() or None if isinstance(value, str) else value for value in once}
+    tidy = values.map(tidied).astype(object)
+    return tidy.where(tidy.notna(), None)
 
 
 def seconds_of(table: Table, column: str) -> tuple[np.ndarray, pd.Timestamp | None]:
@@ -255,21 +254,28 @@ def kind_of(column: pd.Series) -> str:
     identifier, and whole numbers that rise with every row a counter.
     """
     known = column.dropna()
-    if known.nunique() == 0 or (known.nunique() == 1 and len(known) == len(column)):
+    if is_constant(column):
         return "constant"
     if pd.api.types.is_datetime64_any_dtype(known):
         return "date"
     if pd.api.types.is_bool_dtype(known):
         return "category"
     if pd.api.types.is_numeric_dtype(known):
-        whole = (known % 1 == 0).all()
+        numbers = known.to_numpy(dtype=np.float64)
+        whole = (numbers == np.floor(numbers)).all()
         if whole and known.nunique() <= FEW_VALUES:
             return "category"
         return "counter" if whole and known.is_unique and known.is_monotonic_increasing else "number"
-    words = words_of(known)
+    words = words_of(pd.Series(known.unique(), dtype=object))
     if words.map(lambda word: bool(DATE.match(word))).all():
         return "date"
-    return "identifier" if words.nunique() > len(words) / 2 else "category"
+    return "identifier" if words.nunique() > len(known) / 2 else "category"
+
+
+def is_constant(column: pd.Series) -> bool:
+    """Tell whether every row has one value, or none has any."""
+    different = column.nunique()
+    return different == 0 or (different == 1 and column.notna().all())
 
 
 def leaks(labels: np.ndarray, numeric: np.ndarray, categorical: np.ndarray, names: Sequence[str]) -> dict[str, float]:

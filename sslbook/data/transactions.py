@@ -14,7 +14,19 @@ from .errors import DataError
 from .images import Card, own_card
 from .pixels import shorten
 from .splits import remove_known, split_in_time
-from .tables import Table, codes_of, findings_of, kind_of, leaks, numbers_of, read_table, seconds_of, table_of, words_of
+from .tables import (
+    Table,
+    codes_of,
+    findings_of,
+    is_constant,
+    kind_of,
+    leaks,
+    numbers_of,
+    read_table,
+    seconds_of,
+    table_of,
+    words_of,
+)
 
 PARTS = ("train", "gap", "validation", "test", "removed")
 DAY = 86400  # seconds
@@ -436,7 +448,7 @@ def _infer(
 
 def _varied(table: Table, columns: Sequence[str], training: np.ndarray, notes: list[str]) -> tuple[str, ...]:
     """Leave out the columns that have one value in training, and say so."""
-    constant = [column for column in columns if kind_of(table.frame[column][training]) == "constant"]
+    constant = [column for column in columns if is_constant(table.frame[column][training])]
     notes.extend(
         f"Column {column!r} {WHY_DETAIL['constant']}; it is no input, and kept in details." for column in constant
     )

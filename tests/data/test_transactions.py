@@ -70,6 +70,7 @@ class TestContainer:
         assert counts["rows"].sum() == 200
         assert counts["rows"].to_dict() == {part: len(events.part(part)) for part in counts.index}
         assert counts.loc["train", "findings"] == (events.train.labels == 1).sum()
+        assert repr(events).startswith(f"Transactions(own table: train {len(events.train)}, gap ")
         shown = events._repr_html_()
         for text in ("2024-01-01", "7 days late", "amount", "own table", "removed"):
             assert text in shown
@@ -483,8 +484,37 @@ class TestColumns:
         assert events.numeric_names == ("amount",)
         assert events.everything.numeric[1, 0] == 0.25
 
-    def test_lists_in_cells(self):
-        assert read(payments(tags=[[i] for i in range(200)]), entity="card").numeric_names == ("amount",)
+    @pytest.mark.parametrize(
+        "convert",
+        [
+            lambda frame: frame.convert_dtypes(),
+            lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+            lambda frame: frame.astype(object),
+            lambda frame: frame.astype({"shop": "category", "fraud": "category"}),
+        ],
+        ids=["nullable", "arrow", "object", "category"],
+    )
+    def test_every_way_pandas_stores_them(self, convert):
+        frame = payments(
+            shop=["a", None, "b", "c"] * 50,
+            amount=[None if i % 7 == 0 else i / 3 for i in range(200)],
+            level=[1, 2, None, 4] * 50,
+            paid=[True, False, None, True] * 50,
+        )
+        plain, other = read(frame), read(convert(frame))
+        assert other.numeric_names == plain.numeric_names == ("card", "amount")
+        assert other.categories == plain.categories == (("a", "b", "c"), ("1", "2", "4"), ("False", "True"))
+        for name in ("time", "numeric", "categorical", "labels"):
+            mine, theirs = (getattr(events.everything, name) for events in (plain, other))
+            assert mine.dtype == theirs.dtype
+            assert np.array_equal(mine, theirs, equal_nan=name == "numeric")
+
+    @pytest.mark.parametrize("kind", [list, tuple])
+    def test_lists_in_cells(self, kind):
+        tags = pd.Series([kind([i % 3]) if i % 4 else None for i in range(200)], dtype=object)
+        events = read(payments(tags=tags), entity="card")
+        assert events.categories[1] == tuple(str(kind([i])) for i in range(3))
+        assert (events.everything.categorical[::4, 1] == 0).all()
 
 
 class TestRepeated:
