@@ -12,6 +12,7 @@ from sslbook.augment import Augment
 from sslbook.encoders import ResNet, encode
 from sslbook.evaluate import (
     Recipe,
+    alert_outcomes,
     alert_queue,
     average_precision,
     balanced_accuracy,
@@ -276,6 +277,21 @@ def test_cards_of_equal_score_share_the_last_reviews():
     ((top, reviews),) = alert_queue(cases, k=4)
     assert len(top) == 12 and top["score"].iloc[0] == 0.9
     np.testing.assert_allclose(reviews, [[1] + [3 / 11] * 11])
+
+
+def test_outcomes_of_the_queue_agree_with_the_metrics():
+    case, amounts = payments(), rng(9).gamma(2, 50, 400)
+    weights = np.array([1.0, 3.0])[rng(4).integers(0, 2, 60)][np.unique(case["entities"], return_inverse=True)[1]]
+    for given in (None, weights):
+        table = alert_outcomes(card_days(**case, amounts=amounts), [1, 10, 500], 7, given)
+        rows = None if given is None else given[None]
+        for k in table.index:
+            precision = np.ravel(card_precision_at_k(**case, k=k, weights=rows))[0]
+            euros = np.ravel(money_saved(**case, amounts=amounts, k=k, cost_per_review=7, weights=rows))[0]
+            assert table.loc[k, "frauds_found"] == pytest.approx(precision * k)
+            assert table.loc[k, "money_saved"] == pytest.approx(euros)
+        assert table["reviewed"].tolist()[:2] == [1, 10] and table.loc[500, "reviewed"] < 500
+        assert (table["frauds_found"] + table["false_alarms"]).tolist() == pytest.approx(table["reviewed"].tolist())
 
 
 def test_weights_that_cut_through_a_card_are_refused():
