@@ -13,18 +13,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def to_tensor(images: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
-    """Turn stored pictures into network input.
+def to_tensor(cases: np.ndarray, device: str | torch.device = "cpu") -> Tensor:
+    """Turn stored cases into network input.
 
     Parameters
     ----------
-    images : uint8 array, shape (n, height, width, channels)
+    cases : pictures, uint8 array of shape (n, height, width, channels); or anything that is no uint8 array, such as
+        rows of a table and histories of events.
 
     Returns
     -------
-    float32 tensor, shape (n, channels, height, width), values in [0, 1], channels-last in memory.
+    Pictures: float32 tensor, shape (n, channels, height, width), values in [0, 1], channels-last in memory. Others: a
+    tensor of the same shape and type.
     """
-    stacked = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    stacked = torch.from_numpy(np.ascontiguousarray(cases)).to(device)
+    if stacked.dtype != torch.uint8:
+        return stacked
     # In memory (n, height, width, channels) already is PyTorch's channels-last layout of (n, channels, height, width).
     return stacked.permute(0, 3, 1, 2).float().div_(255).contiguous(memory_format=torch.channels_last)
 

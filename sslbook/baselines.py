@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
+import pandas as pd
 from scipy.stats import rankdata
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
 from sklearn.metrics import log_loss
 
+from sslbook.data.histories import EntityDays, time_since_last
+from sslbook.data.transactions import DAY, Transactions, TransactionSplit
 from sslbook.evaluate import Prediction, decide, inner_folds
 
 # Trees for a handful of findings, and for a thousand.
@@ -127,3 +130,78 @@ def isolation_forest(pool: np.ndarray, test_features: np.ndarray, seed: int = 0,
 
 def _two_columns(scores: np.ndarray) -> np.ndarray:
     return np.stack([1 - scores, scores], axis=1)
+
+
+# ------------------------------------------------------------------------------- what an analyst computes by hand
+
+
+def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
+    """What a fraud analyst would know of a card at the end of a day; one row per card and day with payments.
+
+    Counts, sums and means over 1, 7 and 30 days; today against the card's own month; payments whose category, place or
+    hour the card has not had for 7 or 30 days; small and nightly payments; repeats at one merchant.
+
+    Parameters
+    ----------
+    table : payments with the number ``amount``, categories, an entity, and ``merchant`` among the details where known.
+    days : ``EntityDays(table.everything.entities, table.everything.days)``
+    """
+    events = table.everything
+    amount = events.numeric[:, table.numeric_names.index("amount")].astype(float)
+    columns = _sums(days, events, amount) | _against_the_month(days, amount)
+    hour = (events.time % DAY // 3600).astype(int)
+    habits = dict(zip(table.categorical_names, events.categorical.T, strict=True))
+    combined = {f"{name}_and_hour": codes * 6 + hour // 4 for name, codes in habits.items()}
+    if len(habits) > 1:
+        combined["_and_".join(habits)] = sum(c * 1000**i for i, c in enumerate(habits.values()))
+    if "merchant" in events.details:
+        habits["merchant"] = pd.factorize(events.details["merchant"])[0]
+    for name, codes in (habits | combined | {"hour": hour // 2}).items():
+        since = time_since_last(events.time, _pairs(events.entities, codes))
+        for span in (7, 30) if name in habits else (30,):
+            new = days.total(since > span * DAY)
+            columns[f"new_{name}_{span}"] = days.at(new)
+        columns[f"new_{name}_30_in_3_days"] = days.at(days.window(new, 3))
+        columns[f"new_{name}_30_in_7_days"] = days.at(days.window(new, 7))
+        if name == "merchant":
+            again = days.total(since < 2 * DAY)
+            columns |= {"repeats_1": days.at(again), "repeats_3": days.at(days.window(again, 3))}
+    columns["shortest_gap"] = -days.largest(-np.log(time_since_last(events.time, events.entities) + 60))
+    columns["days_since_last"] = pd.Series(days.day).groupby(days.entity).diff().fillna(30).to_numpy()
+    columns["weekday"] = days.day % 7
+    return pd.DataFrame(columns).astype(np.float32)
+
+
+def _pairs(entities: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """One number for each pair of entity and code."""
+    return entities * (int(codes.max()) + 1) + codes
+
+
+def _sums(days: EntityDays, events: TransactionSplit, amount: np.ndarray) -> dict[str, np.ndarray]:
+    """Counts and sums over 1, 7 and 30 days."""
+    hour, small = events.time % DAY / 3600, amount < 5
+    dense = {name: days.total(values) for name, values in (
+        ("count", np.ones(len(amount))), ("sum", amount), ("nightly", hour < 6), ("small", small))}  # fmt: skip
+    columns = {}
+    for span in (1, 7, 30):
+        spans = {name: days.at(days.window(values, span)) for name, values in dense.items()}
+        columns |= {f"{name}_{span}": np.log1p(v) if name == "sum" else v for name, v in spans.items()}
+        columns[f"mean_{span}"] = np.log1p(spans["sum"] / spans["count"])
+    return columns
+
+
+def _against_the_month(days: EntityDays, amount: np.ndarray) -> dict[str, np.ndarray]:
+    """Today's amounts and number of payments against the 30 days before."""
+    log = np.log(np.maximum(amount, 0.01))
+    count, total, squares = (days.total(v) for v in (np.ones(len(log)), log, log**2))
+    earlier = np.maximum(days.window(count, 30, 1), 1)
+    mean = days.window(total, 30, 1) / earlier
+    spread = days.at(np.sqrt(np.maximum(days.window(squares, 30, 1) / earlier - mean**2, 0.05)))
+    largest, smallest = days.largest(log), -days.largest(-log)
+    return {
+        "largest": largest, "smallest": smallest,
+        "largest_z": (largest - days.at(mean)) / spread, "smallest_z": (smallest - days.at(mean)) / spread,
+        "mean_z": days.at(total / np.maximum(count, 1) - mean) / spread,
+        "count_ratio": days.at(count / (days.window(count, 30, 1) / 30 + 0.3)),
+        "count_7_ratio": days.at(days.window(count, 7) / (days.window(count, 30, 7) * 7 / 30 + 1)),
+    }  # fmt: skip

@@ -1,4 +1,6 @@
-"""Encoders: networks that turn a picture into a vector."""
+"""Encoders: networks that turn a picture, a row of a table or a history of events into a vector."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -62,18 +64,72 @@ class ResNet(nn.Module):
         return self.blocks(self.stem((images - 0.5) / 0.25)).mean(dim=(2, 3))
 
 
+class MLP(nn.Module):
+    """A multilayer perceptron for rows of a table (Bahri et al. 2022 use four layers of 256).
+
+    Parameters
+    ----------
+    in_features : columns, standardised.
+    width, layers : of the hidden layers; the last one gives the features.
+    """
+
+    def __init__(self, in_features: int, width: int = 128, layers: int = 3):
+        super().__init__()
+        self.out_features = width
+        sizes = [in_features] + [width] * layers
+        self.layers = nn.Sequential(
+            *(part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU()))
+        )
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Map rows (n, in_features) to features (n, width)."""
+        return self.layers(rows)
+
+
+class EventEncoder(nn.Module):
+    """Embeddings of the fields of an event, and a recurrent network (GRU) that reads a history from left to right.
+
+    Parameters
+    ----------
+    codes : number of codes of each field.
+    width : size of the state, which is the feature vector.
+    embedding : size of the embedding of each field.
+    """
+
+    def __init__(self, codes: Sequence[int], width: int = 64, embedding: int = 12):
+        super().__init__()
+        self.codes, self.embedding, self.out_features = tuple(codes), embedding, width
+        # Code -1 fills short histories; its embedding stays zero.
+        self.embeddings = nn.ModuleList(nn.Embedding(n + 1, embedding, padding_idx=0) for n in self.codes)
+        self.gru = nn.GRU(embedding * len(self.codes), width, batch_first=True)
+
+    def embed(self, events: Tensor) -> Tensor:
+        """Map events (n, length, fields) to vectors (n, length, fields * embedding)."""
+        parts = [table(events[..., i].long() + 1) for i, table in enumerate(self.embeddings)]
+        return torch.cat(parts, dim=-1)
+
+    def states(self, events: Tensor) -> Tensor:
+        """What the network knows after each event, shape (n, length, width); later events cannot change it."""
+        return self.gru(self.embed(events))[0]
+
+    def forward(self, events: Tensor) -> Tensor:
+        """Map histories (n, length, fields), -1 behind the last event, to the state after that event (n, width)."""
+        last = (events[..., 0] >= 0).sum(dim=1).clamp(min=1) - 1
+        return self.states(events)[torch.arange(len(events), device=events.device), last]
+
+
 def count_parameters(module: nn.Module) -> int:
     """Number of trainable numbers in a module."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 @torch.no_grad()
-def encode(encoder: nn.Module, images: np.ndarray, batch_size: int = 512) -> np.ndarray:
-    """Frozen features of stored pictures; the encoder is left in evaluation mode.
+def encode(encoder: nn.Module, cases: np.ndarray, batch_size: int = 512) -> np.ndarray:
+    """Frozen features of stored cases; the encoder is left in evaluation mode.
 
     Parameters
     ----------
-    images : uint8 array, shape (n, height, width, channels)
+    cases : what the encoder reads, see ``sslbook.augment.to_tensor``; at least one.
 
     Returns
     -------
@@ -82,6 +138,33 @@ def encode(encoder: nn.Module, images: np.ndarray, batch_size: int = 512) -> np.
     encoder.eval()
     device = next(encoder.parameters()).device
     batches = [
-        encoder(to_tensor(images[i : i + batch_size], device)).float().cpu() for i in range(0, len(images), batch_size)
+        encoder(to_tensor(cases[i : i + batch_size], device)).float().cpu() for i in range(0, len(cases), batch_size)
     ]
     return torch.cat(batches).numpy()
+
+
+@torch.no_grad()
+def encode_events(
+    network: Callable[[Tensor], Tensor], sequences: np.ndarray, rows: np.ndarray, batch_size: int = 128
+) -> np.ndarray:
+    """Apply a network to whole histories and give each event its own output; histories of like length go together.
+
+    Parameters
+    ----------
+    network : maps histories (n, length, fields) to outputs (n, length, k).
+    sequences, rows : from ``sslbook.data.histories``, or some entities of it.
+
+    Returns
+    -------
+    float32 array, shape (events, k), by row; zeros where no history holds the row.
+    """
+    lengths = (rows >= 0).sum(axis=1)
+    device = next(network.__self__.parameters()).device if hasattr(network, "__self__") else "cpu"
+    out = None
+    for batch in np.array_split(np.argsort(lengths), max(1, len(rows) // batch_size)):
+        longest = max(1, lengths[batch].max())
+        values = network(to_tensor(sequences[batch, :longest], device)).float().cpu().numpy()
+        out = np.zeros((rows.max() + 1, values.shape[-1]), np.float32) if out is None else out
+        here = rows[batch, :longest]
+        out[here[here >= 0]] = values[here >= 0]
+    return out

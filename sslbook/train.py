@@ -69,7 +69,7 @@ def default_precision() -> str:
 
 def pretrain(
     objective: nn.Module,
-    images: np.ndarray,
+    cases: np.ndarray,
     epochs: int = 40,
     batch_size: int = 256,
     learning_rate: float = 3e-3,
@@ -82,7 +82,7 @@ def pretrain(
     strategy: str = "auto",
     precision: str | None = None,
 ) -> History:
-    """Train an objective on unlabelled pictures; its encoder is changed in place.
+    """Train an objective on unlabelled cases; its encoder is changed in place.
 
     AdamW with a one-cycle learning rate. Everything random follows from ``seed`` and the epoch's number, so a run that
     is interrupted and called again with the same ``checkpoint`` gives the result of an uninterrupted one.
@@ -90,7 +90,8 @@ def pretrain(
     Parameters
     ----------
     objective : module of ``sslbook.pretext``; ``objective.encoder`` is what you keep.
-    images : uint8 array, shape (n, height, width, channels).
+    cases : what the encoder reads: pictures, uint8 (n, height, width, channels); rows of a table, float32 (n, columns);
+        histories of events, int16 (n, length, fields).
     learning_rate : peak of the cycle.
     checkpoint : file that is written after every epoch and resumed from when it exists.
     on_epoch : called with the history after every epoch, for a live curve.
@@ -108,9 +109,9 @@ def pretrain(
         If there are fewer than two pictures, the loss is not finite, or the checkpoint is damaged or belongs to other
         settings.
     """
-    if len(images) < 2:
-        raise ValueError(f"pretraining needs at least 2 pictures, there are {len(images)}; give it more.")
-    batch_size = min(batch_size, len(images))
+    if len(cases) < 2:
+        raise ValueError(f"pretraining needs at least 2 cases, there are {len(cases)}; give it more.")
+    batch_size = min(batch_size, len(cases))
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,
@@ -119,19 +120,19 @@ def pretrain(
     )
     fabric.launch()
     batch_size -= batch_size % fabric.world_size  # processes can only gather shares of one size
-    steps = len(images) // batch_size
+    steps = len(cases) // batch_size
     history = History(objective.reference_values(batch_size), images_per_epoch=steps * batch_size)
     optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
     settings = {
-        **describe(objective), "pictures": (len(images), zlib.crc32(np.ascontiguousarray(images))), "epochs": epochs,
+        **describe(objective), "cases": (len(cases), zlib.crc32(np.ascontiguousarray(cases))), "epochs": epochs,
         "batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed,
     }  # fmt: skip
     if checkpoint is not None and Path(checkpoint).exists():
         load_checkpoint(Path(checkpoint), objective, optimizer, schedule, history, settings)
     model, optimizer = fabric.setup(objective, optimizer)
-    pool = to_tensor(images, fabric.device)
-    probe = images[:: max(1, len(images) // 512)][:512]
+    pool = to_tensor(cases, fabric.device)
+    probe = cases[:: max(1, len(cases) // 512)][:512]
     bar = tqdm(total=epochs, initial=len(history.epochs), desc=settings["objective"], unit="epoch",
                disable=not fabric.is_global_zero)  # fmt: skip
     for epoch in range(len(history.epochs), epochs):

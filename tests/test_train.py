@@ -97,7 +97,7 @@ def test_fewer_pictures_than_a_batch_make_one_smaller_batch():
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_pictures(n):
-    with pytest.raises(ValueError, match=f"at least 2 pictures, there are {n}"):
+    with pytest.raises(ValueError, match=f"at least 2 cases, there are {n}"):
         run(new_objective(), stored_pictures(n))
 
 
@@ -323,13 +323,13 @@ def test_a_file_of_weights_only_is_no_checkpoint(tmp_path):
         (lambda path: run(new_objective(), epochs=3, checkpoint=path), "epochs"),
         (lambda path: run(new_objective(), seed=9, checkpoint=path), "seed"),
         (lambda path: run(new_objective(), batch_size=8, checkpoint=path), "batch_size"),
-        (lambda path: run(new_objective(), stored_pictures(63), checkpoint=path), "pictures"),
-        (lambda path: run(new_objective(), stored_pictures()[::-1], checkpoint=path), "pictures"),
+        (lambda path: run(new_objective(), stored_pictures(63), checkpoint=path), "cases"),
+        (lambda path: run(new_objective(), stored_pictures()[::-1], checkpoint=path), "cases"),
         (lambda path: run(new_objective(VICReg), checkpoint=path), "objective"),
         (lambda path: run(new_objective(augment=Augment(noise=0.1)), checkpoint=path), "augment"),
         (lambda path: run(new_objective(width=8), checkpoint=path), "encoder"),
     ],
-    ids=["epochs", "seed", "batch_size", "fewer pictures", "other pictures", "objective", "augment", "encoder"],
+    ids=["epochs", "seed", "batch_size", "fewer cases", "other cases", "objective", "augment", "encoder"],
 )
 def test_checkpoint_of_other_settings(tmp_path, other, named):
     path = tmp_path / "run.ckpt"
