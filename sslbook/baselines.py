@@ -1,6 +1,7 @@
 """Baselines that need no pretraining. A comparison is as honest as its strongest baseline."""
 
 from collections.abc import Sequence
+from functools import reduce
 from types import ModuleType
 
 import numpy as np
@@ -153,13 +154,13 @@ def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
     habits = dict(zip(table.categorical_names, events.categorical.T, strict=True))
     combined = {f"{name}_and_hour": codes * 6 + hour // 4 for name, codes in habits.items()}
     if len(habits) > 1:
-        combined["_and_".join(habits)] = sum(c * 1000**i for i, c in enumerate(habits.values()))
+        combined["_and_".join(habits)] = reduce(_pairs, habits.values())
     if "merchant" in events.details:
         habits["merchant"] = pd.factorize(events.details["merchant"])[0]
     for name, codes in (habits | combined | {"hour": hour // 2}).items():
         since = time_since_last(events.time, _pairs(events.entities, codes))
         for span in (7, 30) if name in habits else (30,):
-            new = days.total(since > span * DAY)
+            new = days.total(since >= span * DAY)  # a month for the first time of all
             columns[f"new_{name}_{span}"] = days.at(new)
         columns[f"new_{name}_30_in_3_days"] = days.at(days.window(new, 3))
         columns[f"new_{name}_30_in_7_days"] = days.at(days.window(new, 7))

@@ -1,8 +1,10 @@
 """Data: a catalog, a cache that trusts only official bytes, containers, stand-ins and a duplicate report."""
 
+from .cards import simulate_card_payments, simulate_cards
 from .catalog import CATALOG, DataFile, DataSet
 from .duplicates import duplicates
 from .errors import DataError, Offline
+from .histories import EntityDays, event_codes, histories, last_events
 from .images import Card, Images, ImageSplit
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import simulate_claims, simulate_creditcard
@@ -15,6 +17,7 @@ __all__ = [
     "DataError",
     "DataFile",
     "DataSet",
+    "EntityDays",
     "ImageSplit",
     "Images",
     "Offline",
@@ -22,10 +25,15 @@ __all__ = [
     "Transactions",
     "cache_dir",
     "duplicates",
+    "event_codes",
     "fetch",
     "find",
+    "histories",
+    "last_events",
     "load",
     "simulate_breast_ultrasound",
+    "simulate_card_payments",
+    "simulate_cards",
     "simulate_chest_films",
     "simulate_claims",
     "simulate_creditcard",

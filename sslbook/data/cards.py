@@ -93,7 +93,7 @@ def simulate_card_payments(
         ]
         table = pd.concat([honest.assign(fraud=0, kind=""), *frauds], ignore_index=True)
     else:
-        table = _random_labels(rng, honest, victims)
+        table = _random_labels(honest, victims)
     return _finish(rng, table, days, label_delay)
 
 
@@ -162,12 +162,13 @@ def _merchant(rng: np.random.Generator, category: np.ndarray, region: np.ndarray
 def _payments(rng: np.random.Generator, habits: pd.DataFrame, days: int) -> pd.DataFrame:
     """The honest payments of all routines; `time` is in days since the start."""
     weekdays = np.stack(habits["weekdays"])
-    span = (habits["end"] - habits["begin"]).to_numpy()
-    count = rng.poisson(habits["rate"].to_numpy() * span / 7)
+    # Whole weeks are drawn, and cut to the days of the habit afterwards.
+    first = np.floor(habits["begin"].to_numpy() / 7)
+    weeks = np.ceil(habits["end"].to_numpy() / 7) - first
+    count = rng.poisson(habits["rate"].to_numpy() * weeks)
     row = np.repeat(np.arange(len(habits)), count)
-    drawn = habits.drop(columns=["weekdays", "begin", "end", "thin", "rate"]).iloc[row].reset_index(drop=True)
-    begin = habits["begin"].to_numpy()[row]
-    week = np.floor((begin + rng.random(len(row)) * span[row]) / 7)
+    drawn = habits.drop(columns=["weekdays", "thin", "rate"]).iloc[row].reset_index(drop=True)
+    week = first[row] + np.floor(rng.random(len(row)) * weeks[row])
     cumulative = weekdays.cumsum(axis=1)
     weekday = (rng.random(len(row)) * cumulative[row, -1])[:, None] >= cumulative[row]
     hour = drawn["hour"] + drawn["hour_spread"] * rng.normal(size=len(row))
@@ -178,7 +179,7 @@ def _payments(rng: np.random.Generator, habits: pd.DataFrame, days: int) -> pd.D
     )
     amount = np.exp(drawn["log_amount"] + drawn["amount_spread"] * rng.normal(size=len(row)))
     payments = drawn[["card", "category", "region"]].assign(time=time, amount=amount, merchant=merchant)
-    payments = payments[(time >= begin) & (time < days) & (time >= 0)]
+    payments = payments[(time >= drawn["begin"]) & (time < drawn["end"])]
     return payments.sort_values(["card", "time"], ignore_index=True)
 
 
@@ -229,20 +230,19 @@ def _large_amount(rng, honest: pd.DataFrame, victims: pd.DataFrame, days: int, d
 def _compromised_merchant(
     rng, honest: pd.DataFrame, victims: pd.DataFrame, days: int, difficulty: float
 ) -> pd.DataFrame:
-    """Purchases at a merchant the holder knows are charged again within two days, with a similar amount."""
+    """A merchant of the holder's last days charges the card again, a few times within a day or two."""
     first = honest["card"].searchsorted(victims["card"])
     last = honest["card"].searchsorted(victims["card"], side="right")
     card_time = honest["time"].to_numpy()
     parts = []
     for card, begin, lo, hi in zip(victims["card"], victims["begin"], first, last, strict=True):
-        window = lo + np.flatnonzero((card_time[lo:hi] >= begin - 7) & (card_time[lo:hi] < begin + 3))
-        if len(window):
-            seen = honest.iloc[rng.choice(window)]
-            n = 2 + rng.poisson(1.5 / difficulty)
-            time = max(seen["time"], begin - 1) + np.cumsum(rng.exponential(0.35 * difficulty, n))
-            parts.append(_fraud("compromised_merchant", card=card, category=seen["category"], region=seen["region"],
-                                time=time, amount=seen["amount"] * rng.lognormal(0, 0.2, n),
-                                merchant=seen["merchant"]))  # fmt: skip
+        away = np.abs(card_time[lo:hi] - (begin - 2))
+        seen = honest.iloc[lo + rng.choice(np.flatnonzero(away <= max(5, away.min())))]
+        n = 2 + rng.poisson(1.5 / difficulty)
+        time = max(seen["time"], begin - 1, WARM_UP) + np.cumsum(rng.exponential(0.35 * difficulty, n))
+        parts.append(_fraud("compromised_merchant", card=card, category=seen["category"], region=seen["region"],
+                            time=time, amount=seen["amount"] * rng.lognormal(0, 0.2, n),
+                            merchant=seen["merchant"]))  # fmt: skip
     return pd.concat(parts, ignore_index=True)
 
 
@@ -283,13 +283,13 @@ def _slow_testing(rng, honest: pd.DataFrame, victims: pd.DataFrame, days: int, d
                   amount=amount, merchant=_merchant(rng, category, region))  # fmt: skip
 
 
-def _random_labels(rng: np.random.Generator, honest: pd.DataFrame, victims: pd.DataFrame) -> pd.DataFrame:
-    """Call some honest payments fraud: of as many cards, from as many days, as the real frauds would be."""
+def _random_labels(honest: pd.DataFrame, victims: pd.DataFrame) -> pd.DataFrame:
+    """Call all payments of three days fraud, of as many cards: how much is paid on a day says nothing of its label."""
     begin = np.full(honest["card"].iloc[-1] + 1, np.inf)
     kind = np.full(len(begin), "", dtype=object)
     begin[victims["card"]], kind[victims["card"]] = victims["begin"], victims["kind"]
-    since = honest["time"].to_numpy() - begin[honest["card"]]
-    fraud = (since >= 0) & (since < 3) & (rng.random(len(honest)) < 0.6)
+    since = np.floor(honest["time"].to_numpy()) - np.floor(begin)[honest["card"]]
+    fraud = (since >= 0) & (since < 3)
     return honest.assign(fraud=fraud.astype(int), kind=np.where(fraud, kind[honest["card"]], ""))
 
 

@@ -25,7 +25,7 @@ def event_codes(table: Transactions) -> tuple[np.ndarray, dict[str, int]]:
 
     Raises
     ------
-    DataError : the table has no entity column.
+    DataError : the table has no entity column, or a column has more than 32,767 codes.
     """
     events, train = table.everything, table.split == "train"
     gap = time_since_last(events.time, _entities(table)) / 3600
@@ -40,6 +40,11 @@ def event_codes(table: Transactions) -> tuple[np.ndarray, dict[str, int]]:
     for name, values in zip(table.numeric_names, events.numeric.T, strict=True):
         edges = np.unique(np.nanquantile(values[train], QUANTILES))
         columns[name] = (np.where(np.isnan(values), 0, 1 + np.digitize(values, edges)), len(edges) + 2)
+    for name, (_, count) in columns.items():
+        if count > np.iinfo(np.int16).max:
+            raise DataError(
+                f"Column {name!r} of {table.name} has {count:,} codes, too many to embed; group rare values."
+            )
     codes = np.stack([codes for codes, _ in columns.values()], axis=1).astype(np.int16)
     return codes, {name: count for name, (_, count) in columns.items()}
 
@@ -101,7 +106,8 @@ def last_events(sequences: np.ndarray, rows: np.ndarray, wanted: np.ndarray, len
 class EntityDays:
     """The days on which each entity had an event, and sums over days.
 
-    Dense arrays have one row per entity and one column per day; ``at`` picks the days with events out of them.
+    Dense arrays have one row per entity and one column per day from the first one on; ``at`` picks the days with events
+    out of them.
 
     Parameters
     ----------
@@ -114,11 +120,12 @@ class EntityDays:
     """
 
     def __init__(self, entities: np.ndarray, days: np.ndarray):
-        self.shape = (int(entities.max()) + 1, int(days.max()) + 1)
-        self.cell = entities * self.shape[1] + days
+        first = int(days.min())
+        self.shape = (int(entities.max()) + 1, int(days.max()) - first + 1)
+        self.cell = entities * self.shape[1] + days - first
         self.active, first_reversed = np.unique(self.cell[::-1], return_index=True)
         self.last = len(entities) - 1 - first_reversed
-        self.entity, self.day = np.divmod(self.active, self.shape[1])
+        self.entity, self.day = self.active // self.shape[1], self.active % self.shape[1] + first
 
     def __len__(self) -> int:
         return len(self.active)

@@ -1,4 +1,4 @@
-"""Stand-ins for tables of events: credit-card transactions as components, and insurance claims.
+"""Stand-ins for tables of events: credit-card transactions as components, and insurance claims; `cards` has payments.
 
 As in `sslbook.data.simulate`, the label acts only on the *signal*, which `difficulty` weakens; the rest is drawn alike
 for frauds and honest rows. To add a table, write a function that returns a DataFrame and name it in `TABLES`.
@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from .cards import simulate_card_payments
 from .errors import DataError
 from .images import Card
 from .tables import Table, table_of
@@ -224,4 +225,4 @@ def _check(n: int, least: int, difficulty: float = 1.0, nuisance: float = 0.0) -
         raise DataError(f"difficulty is {difficulty} and nuisance {nuisance}; give one above 0 and one not below.")
 
 
-TABLES = {"creditcard": creditcard_table, "claims": simulate_claims}
+TABLES = {"creditcard": creditcard_table, "claims": simulate_claims, "cards": simulate_card_payments}
