@@ -295,7 +295,7 @@ def _random_labels(honest: pd.DataFrame, victims: pd.DataFrame) -> pd.DataFrame:
 
 def _finish(rng: np.random.Generator, table: pd.DataFrame, days: int, label_delay: float) -> pd.DataFrame:
     """Round, name the codes, and put everything in time order."""
-    table = table[table["time"] < days].sort_values("time", ignore_index=True)
+    table = table[table["time"] < days].sort_values("time", kind="stable", ignore_index=True)
     time = START + pd.to_timedelta((table["time"] * 86400).round(), unit="s")
     lag = pd.to_timedelta(rng.uniform(0, label_delay * 86400, table["card"].max() + 1).round(), unit="s")
     regions = np.array([f"region_{i:02d}" for i in range(REGIONS)] + ["online"])

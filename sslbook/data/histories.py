@@ -62,22 +62,26 @@ def _entities(table: Transactions) -> np.ndarray:
     return table.everything.entities
 
 
-def histories(codes: np.ndarray, entities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def histories(codes: np.ndarray, entities: np.ndarray, longest: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Put the events of each entity side by side.
 
     Parameters
     ----------
     codes : int array (n, fields), events in time order.
     entities : int array (n,), codes from 0.
+    longest : of longer histories only so many of the last events are kept; None keeps all.
 
     Returns
     -------
     sequences : int16 array (entities, longest, fields), -1 after the last event of an entity.
     rows : int array (entities, longest), the row of ``codes`` that each event is, -1 after the last.
     """
-    place = pd.Series(entities).groupby(entities).cumcount().to_numpy()
+    by_entity = pd.Series(entities).groupby(entities)
+    place = by_entity.cumcount().to_numpy()
+    if longest is not None:
+        place = place - np.maximum(by_entity.transform("size").to_numpy() - longest, 0)
     rows = np.full((entities.max() + 1, place.max() + 1), -1)
-    rows[entities, place] = np.arange(len(codes))
+    rows[entities[place >= 0], place[place >= 0]] = np.flatnonzero(place >= 0)
     return np.where(rows[..., None] >= 0, codes[rows], -1).astype(np.int16), rows
 
 

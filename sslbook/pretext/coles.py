@@ -21,13 +21,13 @@ def random_slices(events: Tensor, slices: int, shortest: int, longest: int, gene
     int tensor, shape (n * slices, longest, fields); the slices of a history follow each other.
     """
     device = events.device
-    events = events.repeat_interleave(slices, dim=0)
-    draw = torch.rand(2, len(events), generator=generator, device=device)
-    count = (events[..., 0] >= 0).sum(dim=1)
+    history = torch.arange(len(events), device=device).repeat_interleave(slices)
+    draw = torch.rand(2, len(history), generator=generator, device=device)
+    count = (events[..., 0] >= 0).sum(dim=1)[history]
     length = torch.minimum(shortest + (draw[0] * (longest - shortest + 1)).long(), count)
     start = (draw[1] * (count - length + 1)).long()
     offset = torch.arange(longest, device=device)
-    taken = events_at(events, start[:, None] + offset)
+    taken = events_at(events, history, start[:, None] + offset)
     return torch.where((offset < length[:, None])[..., None], taken, -1)
 
 

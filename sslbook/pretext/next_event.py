@@ -24,14 +24,13 @@ def random_windows(events: Tensor, length: int, generator: torch.Generator) -> T
     free = (count - length + 1).clamp(min=1)
     start = (torch.rand(len(events), generator=generator, device=events.device) * free).long()
     place = start[:, None] + torch.arange(length, device=events.device)
-    return events_at(events, place)
+    return events_at(events, torch.arange(len(events), device=events.device), place)
 
 
-def events_at(events: Tensor, place: Tensor) -> Tensor:
-    """Events (n, length, fields) at the given places, -1 where a history has ended."""
+def events_at(events: Tensor, history: Tensor, place: Tensor) -> Tensor:
+    """Events (m, length, fields) at the places (m, length) of histories (m,), -1 where a history has ended."""
     inside = place < events.shape[1]
-    row = torch.arange(len(events), device=events.device)[:, None]
-    return torch.where(inside[..., None], events[row, place.clamp(max=events.shape[1] - 1)], -1)
+    return torch.where(inside[..., None], events[history[:, None], place.clamp(max=events.shape[1] - 1)], -1)
 
 
 class NextEvent(nn.Module):
