@@ -109,11 +109,31 @@ def test_simulate_passes_the_knobs_of_tables(tmp_path):
     assert list(pd.read_csv(tmp_path / "y.csv")["amount"]) == list(data.simulate_claims(500, signal=False)["amount"])
 
 
+def test_simulate_writes_card_payments(tmp_path, capsys):
+    knobs = {"n_cards": 60, "days": 50, "prevalence": 0.4, "label_delay": 3.0, "difficulty": 2.0, "nuisance": 0.5}
+    options = [str(word) for name, value in knobs.items() for word in (f"--{name.replace('_', '-')}", value)]
+    program("simulate")(["cards", str(tmp_path / "cards.csv"), "--seed", "3", *options])
+    drawn = data.simulate_card_payments(seed=3, **knobs)
+    assert f"{len(drawn)} rows, SIMULATED, with the columns time, card, amount" in capsys.readouterr().out
+    payments = data.Transactions.from_csv(
+        tmp_path / "cards.csv", "time", label="fraud", entity="card", numeric=["amount"],
+        categorical=["category", "region"], test=0.2, delay="3D",
+    )  # fmt: skip
+    assert payments.everything.numeric[:, 0] == pytest.approx(drawn["amount"].to_numpy())
+    assert payments.everything.labels.tolist() == drawn["fraud"].tolist()
+    program("simulate")(["cards", str(tmp_path / "x.parquet"), "--n-cards", "60", "--days", "50", "--no-signal"])
+    read = pd.read_parquet(tmp_path / "x.parquet")
+    assert read["fraud"].tolist() == data.simulate_card_payments(60, 50, signal=False)["fraud"].tolist()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["claims", "x.csv", "--nuisance", "2"], "claims has no knob 'nuisance'"),
         (["breastmnist", "x.npz", "--no-signal"], "no knob 'signal'"),
+        (["claims", "x.csv", "--n-cards", "60"], "claims has no knob 'n_cards'"),
+        (["cards", "x.csv", "--n", "1000"], "cards has no knob 'n'"),
+        (["cards", "x.csv", "--days", "10"], "days 10; draw at least 50 cards and 45 days"),
         (["claims", "x.npz"], "does not end in .csv or .parquet"),
         (["claims", "gone/x.csv"], "gone"),
     ],
