@@ -117,7 +117,7 @@ def test_simulate_writes_card_payments(tmp_path, capsys):
     assert f"{len(drawn)} rows, SIMULATED, with the columns time, card, amount" in capsys.readouterr().out
     payments = data.Transactions.from_csv(
         tmp_path / "cards.csv", "time", label="fraud", entity="card", numeric=["amount"],
-        categorical=["category", "region"], test=0.2, delay="3D",
+        categorical=["category", "region"], validation=0, test=0.15, delay="3D",
     )  # fmt: skip
     assert payments.everything.numeric[:, 0] == pytest.approx(drawn["amount"].to_numpy())
     assert payments.everything.labels.tolist() == drawn["fraud"].tolist()

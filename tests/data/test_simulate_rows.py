@@ -44,7 +44,7 @@ def logistic():
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
 
 
-@pytest.mark.parametrize("draw", TABLES.values())
+@pytest.mark.parametrize("draw", [TABLES["creditcard"], TABLES["claims"]])
 def test_same_seed_same_rows(draw):
     first, again, other = (draw(1000, seed=seed) for seed in (0, 0, 1))
     pd.testing.assert_frame_equal(first, again)
