@@ -95,10 +95,10 @@ def last_events(sequences: np.ndarray, rows: np.ndarray, wanted: np.ndarray, len
 
     Returns
     -------
-    int16 array (n, length, fields)
+    int16 array (n, length, fields), -1 throughout where no history holds the row.
     """
     entity, place = np.nonzero(rows >= 0)
-    position = np.empty((rows.max() + 1, 2), dtype=np.int64)
+    position = np.full((rows.max() + 1, 2), -1)
     position[rows[entity, place]] = np.stack([entity, place], axis=1)
     entity, end = position[wanted].T
     begin = np.maximum(end - length + 1, 0)

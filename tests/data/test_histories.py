@@ -58,6 +58,27 @@ class TestHistories:
         rows = histories(codes, owner)[1]
         assert sorted(rows[rows >= 0]) == list(range(300))
 
+    def test_of_long_histories_the_last_events_are_kept(self):
+        codes, owner = some_events()
+        sequences, rows = histories(codes, owner, longest=18)
+        assert sequences.shape == (17, 18, 3) and rows.shape == (17, 18)
+        assert max(np.bincount(owner)) > 18 > min(np.bincount(owner)[np.unique(owner)])
+        for i in range(17):
+            mine = [k for k in range(300) if owner[k] == i][-18:]
+            assert rows[i].tolist() == mine + [-1] * (18 - len(mine))
+            assert sequences[i, : len(mine)].tolist() == codes[mine].tolist()
+        for all_of_it in (None, 300):
+            assert np.array_equal(histories(codes, owner, all_of_it)[0], histories(codes, owner)[0])
+
+    def test_rows_that_no_history_holds_have_no_events(self):
+        codes, owner = some_events()
+        sequences, rows = histories(codes, owner, longest=9)
+        gone = np.setdiff1d(np.arange(rows.max()), rows)
+        assert len(gone) > 50 and (last_events(sequences, rows, gone, 5) == -1).all()
+        others = np.flatnonzero((owner != 4) & (np.arange(300) < rows[4].max()))
+        assert (last_events(sequences[[4]], rows[[4]], others, 5) == -1).all()
+        assert (last_events(sequences[[4]], rows[[4]], rows[4, :2], 5)[:, 0, 0] == rows[4, 0]).all()
+
     @pytest.mark.parametrize("length", [1, 4, 200])
     def test_last_events_end_with_the_row_asked_for(self, length):
         codes, owner = some_events()
