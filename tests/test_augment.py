@@ -44,6 +44,25 @@ def test_to_tensor_keeps_pixels_in_place_and_scales_them():
     assert images[0, 0, 1, 0] == 3, "the stored pictures must not change"
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int64, np.bool_])
+@pytest.mark.parametrize("shape", [(5, 7), (4, 6, 3), (9,), (2, 3, 4, 3)])
+def test_what_is_no_picture_stays_as_it_is(dtype, shape):
+    rng = np.random.default_rng(0)
+    cases = (rng.normal(size=shape) * 40).astype(dtype)
+    tensor = to_tensor(cases)
+    assert tensor.shape == shape
+    assert tensor.numpy().dtype == dtype
+    assert np.array_equal(tensor.numpy(), cases)
+
+
+def test_to_tensor_takes_any_layout_of_memory():
+    rows = np.asfortranarray(np.arange(12.0).reshape(3, 4))
+    for cases in (rows, rows[::-1], rows[:, ::2], rows.T):
+        assert np.array_equal(to_tensor(cases).numpy(), cases)
+    images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4, 1)[::-1]
+    assert to_tensor(images)[0, 0, 0, 0].item() == pytest.approx(12 / 255)
+
+
 # ------------------------------------------------------------------------------------------------- invariants
 
 

@@ -1,4 +1,4 @@
-"""The small residual network, and frozen features of stored pictures."""
+"""Networks for pictures, rows and histories, and their frozen features."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from sslbook.augment import to_tensor
-from sslbook.encoders import ResidualBlock, ResNet, count_parameters, encode
+from sslbook.data import histories
+from sslbook.encoders import MLP, EventEncoder, ResidualBlock, ResNet, count_parameters, encode, encode_events
 
 
 def stored_pictures(n: int, size: int = 14, channels: int = 1) -> np.ndarray:
@@ -86,3 +87,146 @@ def test_features_of_a_picture_do_not_depend_on_its_batch():
     np.testing.assert_allclose(encode(encoder, images, batch_size=5), whole, atol=1e-5)
     np.testing.assert_allclose(encode(encoder, images[7:8])[0], whole[7], atol=1e-5)
     assert np.abs(whole[0] - whole[1]).max() > 1e-4
+
+
+# ------------------------------------------------------------------------------------------------------- rows
+
+
+@pytest.mark.parametrize(("width", "layers"), [(128, 3), (16, 1), (8, 5)])
+def test_mlp_has_the_stated_layers(width, layers):
+    encoder = MLP(7, width, layers)
+    assert encoder(torch.randn(5, 7)).shape == (5, width) and encoder.out_features == width
+    assert count_parameters(encoder) == (7 + 1) * width + (layers - 1) * (width + 1) * width
+
+
+def test_mlp_is_layers_and_rectifiers():
+    torch.manual_seed(0)
+    encoder, rows = MLP(4, width=6, layers=2), torch.randn(9, 4)
+    first, second = (layer for layer in encoder.layers if isinstance(layer, nn.Linear))
+    expected = np.maximum(rows.numpy() @ first.weight.detach().numpy().T + first.bias.detach().numpy(), 0)
+    expected = np.maximum(expected @ second.weight.detach().numpy().T + second.bias.detach().numpy(), 0)
+    np.testing.assert_allclose(encoder(rows).detach().numpy(), expected, atol=1e-6)
+
+
+def test_rows_are_encoded_as_they_are():
+    torch.manual_seed(0)
+    encoder, rows = MLP(4, width=6), np.random.default_rng(0).normal(size=(700, 4)).astype(np.float32)
+    with torch.no_grad():
+        expected = encoder(torch.from_numpy(rows)).numpy()
+    np.testing.assert_allclose(encode(encoder, rows), expected, atol=1e-6)
+
+
+# -------------------------------------------------------------------------------------------------- histories
+
+CODES = (5, 7, 3)
+
+
+def new_event_encoder(width: int = 8) -> EventEncoder:
+    torch.manual_seed(0)
+    return EventEncoder(CODES, width=width, embedding=4)
+
+
+def stored_histories(n: int = 300, owners: int = 23) -> tuple[np.ndarray, np.ndarray]:
+    """Histories of quite different lengths; entity 3 has no event."""
+    rng = np.random.default_rng(0)
+    share = rng.dirichlet(np.full(owners, 0.7)) + 1e-3
+    share[3] = 0
+    owner = rng.choice(owners, n, p=share / share.sum())
+    owner[-1] = owners - 1
+    return histories(rng.integers(0, CODES, (n, 3)), owner)
+
+
+def test_fields_of_an_event_are_embedded_side_by_side():
+    encoder = new_event_encoder()
+    vectors = encoder.embed(torch.tensor([[[4, 0, 2], [-1, -1, -1]]], dtype=torch.int16))
+    assert vectors.shape == (1, 2, 12)
+    tables = [table.weight for table in encoder.embeddings]
+    torch.testing.assert_close(vectors[0, 0], torch.cat([tables[0][5], tables[1][1], tables[2][3]]))
+    assert (vectors[0, 1] == 0).all(), "what fills short histories is nothing"
+    assert [table.num_embeddings for table in encoder.embeddings] == [6, 8, 4]
+
+
+def test_the_highest_code_is_known_and_none_above():
+    encoder = new_event_encoder()
+    encoder(torch.tensor([[[4, 6, 2]]]))
+    with pytest.raises(IndexError):
+        encoder(torch.tensor([[[5, 6, 2]]]))
+
+
+def test_features_are_the_state_after_the_last_event():
+    encoder = new_event_encoder()
+    sequences, rows = stored_histories()
+    events = torch.from_numpy(sequences)
+    states, features = encoder.states(events), encoder(events)
+    assert features.shape == (23, encoder.out_features)
+    for i, n in enumerate((rows >= 0).sum(axis=1)):
+        if n:
+            torch.testing.assert_close(features[i], states[i, n - 1])
+            torch.testing.assert_close(features[i], encoder(events[i : i + 1, :n])[0])
+    assert torch.isfinite(features).all(), "an entity without events too"
+
+
+def test_more_padding_changes_no_feature():
+    encoder, events = new_event_encoder(), torch.from_numpy(stored_histories()[0])
+    padded = torch.cat([events, torch.full((23, 40, 3), -1, dtype=torch.int16)], dim=1)
+    torch.testing.assert_close(encoder(padded), encoder(events))
+
+
+def test_the_order_of_events_matters():
+    encoder = new_event_encoder()
+    events = torch.tensor([[[1, 2, 0], [4, 5, 1], [0, 0, 2]]])
+    assert not torch.allclose(encoder(events), encoder(events[:, [1, 0, 2]]), atol=1e-3)
+
+
+def test_every_event_gets_its_own_state():
+    encoder, (sequences, rows) = new_event_encoder(), stored_histories()
+    found = encode_events(encoder.states, sequences, rows, batch_size=4)
+    assert found.shape == (300, 8) and found.dtype == np.float32
+    for entity, history in enumerate(rows):
+        mine = history[history >= 0]
+        for place, row in enumerate(mine):
+            with torch.no_grad():
+                alone = encoder(torch.from_numpy(sequences[entity : entity + 1, : place + 1]))
+            np.testing.assert_allclose(found[row], alone[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_states_do_not_depend_on_the_batch(batch_size):
+    encoder, (sequences, rows) = new_event_encoder(), stored_histories()
+    whole = encode_events(encoder.states, sequences, rows)
+    np.testing.assert_allclose(encode_events(encoder.states, sequences, rows, batch_size), whole, atol=1e-5)
+
+
+def test_some_entities_give_their_events_and_zeros_for_the_others():
+    encoder, (sequences, rows) = new_event_encoder(), stored_histories()
+    whole, some = encode_events(encoder.states, sequences, rows), np.array([22, 5, 3, 11])
+    found = encode_events(encoder.states, sequences[some], rows[some])
+    mine = rows[some][rows[some] >= 0]
+    assert len(found) == mine.max() + 1
+    np.testing.assert_allclose(found[mine], whole[mine], atol=1e-5)
+    assert (np.delete(found, mine, axis=0) == 0).all() and 0 < len(mine) < len(found)
+
+
+def test_any_function_of_histories_gives_each_event_its_output():
+    sequences, rows = stored_histories()
+    found = encode_events(lambda events: events.float() * 2, sequences, rows, batch_size=3)
+    for row in range(300):
+        entity, place = np.argwhere(rows == row)[0]
+        assert found[row].tolist() == (2 * sequences[entity, place]).tolist()
+
+
+def test_histories_of_like_length_go_together():
+    lengths, (sequences, rows) = [], stored_histories()
+
+    def watched(events: torch.Tensor) -> torch.Tensor:
+        lengths.append(events.shape[1])
+        return events.float()
+
+    encode_events(watched, sequences, rows, batch_size=4)
+    assert lengths == sorted(lengths) and lengths[0] < 0.2 * lengths[-1] and lengths[-1] == rows.shape[1]
+
+
+def test_frozen_events_need_no_gradient():
+    encoder, (sequences, rows) = new_event_encoder(), stored_histories()
+    encode_events(encoder.states, sequences, rows)
+    assert all(p.grad is None for p in encoder.parameters())
