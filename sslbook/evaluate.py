@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
-from torch import nn
+from torch import Tensor, nn
 
-from sslbook.augment import Augment, to_tensor
+from sslbook.augment import to_tensor
 from sslbook.encoders import encode
 from sslbook.train import default_precision
 
@@ -479,32 +479,36 @@ class Recipe:
 
     Attributes
     ----------
-    augment : random views during training, or None.
+    augment : random views during training: maps (cases, generator) to cases, or None.
     learning_rate : peak of the one-cycle schedule of AdamW.
     passes, min_steps : passes over the labels, but at least so many optimiser steps.
+    batch_size : None takes an eighth of the labels, between 32 and 256.
+    balanced : True draws every class equally often, for rare findings.
     """
 
-    augment: Augment | None = None
+    augment: Callable[[Tensor, torch.Generator], Tensor] | None = None
     learning_rate: float = 4e-3
     weight_decay: float = 0.05
-    passes: int = 12
+    passes: float = 12
     min_steps: int = 60
+    batch_size: int | None = None
+    balanced: bool = False
 
 
 def fit_classifier(
-    encoder: nn.Module, images: np.ndarray, labels: np.ndarray, classes: int, recipe: Recipe, seed: int
+    encoder: nn.Module, cases: np.ndarray, labels: np.ndarray, classes: int, recipe: Recipe, seed: int
 ) -> nn.Module:
-    """Train a copy of the encoder and a new linear layer on labelled pictures.
+    """Train a copy of the encoder and a new linear layer on labelled cases.
 
     Parameters
     ----------
     encoder : fresh for training from scratch, pretrained for fine-tuning; not changed.
-    images : uint8 array, shape (n, height, width, channels).
+    cases : what the encoder reads, see ``sslbook.augment.to_tensor``.
     labels : int array, shape (n,)
 
     Returns
     -------
-    module that maps pictures in [0, 1] to logits (n, classes), in evaluation mode.
+    module that maps what the encoder reads to logits (n, classes), in evaluation mode.
     """
     device = next(encoder.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
@@ -513,17 +517,21 @@ def fit_classifier(
     nn.init.uniform_(head.weight, -(encoder.out_features**-0.5), encoder.out_features**-0.5, generator=generator)
     nn.init.zeros_(head.bias)
     model = nn.Sequential(copy.deepcopy(encoder), head).train()
-    x, y = to_tensor(images, device), torch.as_tensor(labels, device=device)
-    batch = min(len(y), int(np.clip(len(y) // 8, 32, 256)))
-    steps = max(recipe.min_steps, recipe.passes * len(y) // batch)
+    x, y = to_tensor(cases, device), torch.as_tensor(labels, device=device)
+    batch = min(len(y), recipe.batch_size or int(np.clip(len(y) // 8, 32, 256)))
+    pictures = cases.dtype == np.uint8
+    steps = max(recipe.min_steps, int(recipe.passes * len(y) / batch))
     optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps)
-    order = torch.cat([torch.randperm(len(y), generator=generator, device=device)
-                       for _ in range(math.ceil(steps * batch / len(y)))])  # fmt: skip
+    if recipe.balanced:
+        order = torch.multinomial(1 / torch.bincount(y)[y].float(), steps * batch, True, generator=generator)
+    else:
+        order = torch.cat([torch.randperm(len(y), generator=generator, device=device)
+                           for _ in range(math.ceil(steps * batch / len(y)))])  # fmt: skip
     for step in range(steps):
         rows = order[step * batch : (step + 1) * batch]
         views = x[rows] if recipe.augment is None else recipe.augment(x[rows], generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=default_precision() == "bf16-mixed"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=default_precision(pictures) == "bf16-mixed"):
             logits = model(views)
         loss = F.cross_entropy(logits.float(), y[rows])
         optimizer.zero_grad()
@@ -534,8 +542,8 @@ def fit_classifier(
 
 
 def fine_tune(
-    encoder: nn.Module, images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, classes: int,
-    recipe: Recipe, seed: int = 0,
+    encoder: nn.Module, cases: np.ndarray, labels: np.ndarray, test_cases: np.ndarray, classes: int,
+    recipe: Recipe, seed: int = 0, groups: np.ndarray | None = None,
 ) -> Prediction:  # fmt: skip
     """Train the whole network on the given labels, one model per fold; the folds vote and give the threshold.
 
@@ -544,19 +552,20 @@ def fine_tune(
     Parameters
     ----------
     encoder : fresh (supervised from scratch) or pretrained (fine-tuning); not changed.
-    images, test_images : uint8 arrays, shape (n, height, width, channels).
+    cases, test_cases : what the encoder reads, see ``sslbook.augment.to_tensor``.
     labels : int array, shape (n,)
+    groups : optional array, shape (n,), cases that stay in one fold.
     """
     scores, held_scores, held_labels = [], [], []
-    for train, held in inner_folds(labels, seed, folds=3):
-        model = fit_classifier(encoder, images[train], labels[train], classes, recipe, seed)
-        scores.append(predict(model, test_images))
-        held_scores.append(predict(model, images[held]))
+    for train, held in inner_folds(labels, seed, folds=3, groups=groups):
+        model = fit_classifier(encoder, cases[train], labels[train], classes, recipe, seed)
+        scores.append(predict(model, test_cases))
+        held_scores.append(predict(model, cases[held]))
         held_labels.append(labels[held])
     mean = np.mean(scores, axis=0)
     return Prediction(mean, decide(np.concatenate(held_scores), np.concatenate(held_labels), mean))
 
 
-def predict(model: nn.Module, images: np.ndarray) -> np.ndarray:
-    """Class probabilities (n, classes) of stored pictures."""
-    return softmax(encode(model, images), axis=1)
+def predict(model: nn.Module, cases: np.ndarray) -> np.ndarray:
+    """Class probabilities (n, classes) of stored cases."""
+    return softmax(encode(model, cases), axis=1)

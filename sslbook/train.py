@@ -59,8 +59,13 @@ class History:
         return self.epochs[-1]["embedding_std"] < 0.01 or self.epochs[-1]["rankme"] < 1.5
 
 
-def default_precision() -> str:
-    """bfloat16 where the hardware computes in it, else float32 (bfloat16 that is emulated is slower)."""
+def default_precision(pictures: bool = True) -> str:
+    """bfloat16 where the hardware computes in it, else float32 (bfloat16 that is emulated is slower).
+
+    Rows of a table and histories take float32: their matrices are small, and a recurrent network is slower in bfloat16.
+    """
+    if not pictures:
+        return "32-true"
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "16-mixed"
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
@@ -116,7 +121,7 @@ def pretrain(
         accelerator=accelerator,
         devices=devices,
         strategy=strategy,
-        precision=precision or default_precision(),
+        precision=precision or default_precision(cases.dtype == np.uint8),
     )
     fabric.launch()
     batch_size -= batch_size % fabric.world_size  # processes can only gather shares of one size
