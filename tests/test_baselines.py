@@ -18,6 +18,7 @@ from sslbook.baselines import (
     pixels,
     prevalence,
     principal_components,
+    rarity,
 )
 from sslbook.data import EntityDays, Transactions, simulate_cards
 from sslbook.evaluate import average_precision, balanced_accuracy, linear_probe, roc_auc
@@ -291,6 +292,25 @@ class TestColumns:
         self.expect(payments, some["repeats_1"], repeats)
         assert some["repeats_1"].max() > 0
 
+    def test_amounts_against_what_the_card_pays_in_that_category(self, payments, some):
+        def above(mine, day):
+            log, found = np.log(mine["amount"]), []
+            for i in np.flatnonzero(mine["day"] == day):
+                same = log.iloc[:i][mine["category"].iloc[:i] == mine["category"].iloc[i]]
+                found.append(log.iloc[i] - same.mean() if len(same) > 1 else 0)
+            return max(found)
+
+        self.expect(payments, some["above_own_category"], above)
+
+    def test_small_payments_online(self, payments, some):
+        online = payments.categories[1].index("online") + 1
+
+        def small(mine, day):
+            return ((mine["amount"] < 5) & (mine["region"] == online) & (mine["day"] > day - 7)).sum()
+
+        self.expect(payments, some["small_online_7"], small)
+        assert some["small_online_7"].max() > 0
+
     def test_gaps(self, payments, some):
         def since_last(mine, day):
             days = mine["day"][mine["day"] < day]
@@ -299,6 +319,21 @@ class TestColumns:
         self.expect(payments, some["days_since_last"], since_last)
         self.expect(payments, some["shortest_gap"], lambda mine, day: math.log(
             min(mine["time"].diff().fillna(30 * 86_400)[mine["day"] == day]) + 60))  # fmt: skip
+
+
+def test_rarity_by_loops():
+    rng = np.random.default_rng(0)
+    entities, codes = rng.integers(0, 5, 150), rng.choice([3, 900, 7, -1], 150, p=[0.6, 0.2, 0.15, 0.05])
+    for i, value in enumerate(rarity(entities, codes, prior=5.0)):
+        own = [codes[k] == codes[i] for k in range(i) if entities[k] == entities[i]]
+        everybody = (sum(codes[:i] == codes[i]) + 1) / (i + len(set(codes[: i + 1])))
+        assert value == pytest.approx(-math.log((sum(own) + 5 * everybody) / (len(own) + 5)))
+
+
+def test_what_a_card_never_had_is_rarest():
+    habit = np.tile([1, 1, 1, 2], 50)
+    found = rarity(np.zeros(201, int), np.append(habit, 9))
+    assert found.argmax() == 200 and found[199] > found[198] and found[198] == pytest.approx(-math.log(0.75), abs=0.05)
 
 
 def test_aggregates_do_without_merchants_and_with_one_category(payments, aggregates):
