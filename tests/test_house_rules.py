@@ -153,7 +153,7 @@ BREAKS = {
     "output to stderr": ("outputs", put_out("c1", name="stderr", text="progress")),
     "a warning": ("outputs", put_out("c1", name="stdout", text="x.py:1: UserWarning: old")),
     "a simulated run": ("outputs", put_out("c1", name="stdout", text="SIMULATED: stand-in")),
-    "a simulated record": ("outputs", lambda c: record_of(c).update(source="simulated")),
+    "a simulated record": ("outputs", lambda c: record_of(c).update(source="simulated", dataset="breastmnist")),
     "no record of the time": ("records", drop("close")),
     "a record twice": ("records", repeat("close", 1)),
     "an AUC in prose": ("typed_numbers", say("s6", " The AUC reaches 0.953.")),
@@ -167,6 +167,15 @@ BREAKS = {
     "a path in prose": ("machine_paths", say("s3", " See /tmp/x.")),
     "a path in the metadata": ("machine_paths", lambda c: c["metadata"].update(papermill={"in": "/root/x.ipynb"})),
 }  # fmt: skip
+
+
+def test_a_page_with_its_own_generator_says_simulated_but_hides_no_stand_in():
+    page = good_case()
+    record_of(page).update(source="simulated", dataset="cards")
+    put_out("c1", name="stdout", text="SIMULATED: pay for surprise at 25 fraud cards.")(page)
+    assert complaints("outputs", page) == []
+    put_out("c2", name="stdout", text="SIMULATED DATA instead of creditcard.")(page)
+    assert len(complaints("outputs", page)) == 1
 
 
 @pytest.mark.parametrize("name", RULES)

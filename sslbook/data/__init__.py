@@ -1,5 +1,6 @@
 """Data: a catalog, a cache that trusts only official bytes, containers, stand-ins and a duplicate report."""
 
+from .cards import KINDS as CARD_FRAUDS
 from .cards import simulate_card_payments, simulate_cards
 from .catalog import CATALOG, DataFile, DataSet
 from .duplicates import duplicates
@@ -12,6 +13,7 @@ from .store import cache_dir, fetch, find
 from .transactions import Transactions, TransactionSplit
 
 __all__ = [
+    "CARD_FRAUDS",
     "CATALOG",
     "Card",
     "DataError",
