@@ -45,6 +45,44 @@ BOUNDS: dict[tuple[str, str], dict[str, dict[str, tuple[float, float]]]] = {
             "seconds/chapter": (10, 1500),
         },
     },
+    ("11_fraud", "real"): {
+        "creditcard": {
+            "average_precision/rows_prevalence@3": (0.0010, 0.0013),
+            "average_precision/rows_logistic_regression@all": (0.68, 0.88),
+            "average_precision/rows_mlp_corruption@10": (0.66, 0.82),
+            "average_precision/rows_isolation_forest@3": (0.01, 0.10),
+            # Whitened columns: pretraining buys nothing.
+            "difference/raw_plus_masked_vs_best_other@all": (-0.10, 0.02),
+        },
+    },
+    ("11_fraud", "simulated"): {
+        "creditcard": {
+            "average_precision/rows_prevalence@3": (0.0010, 0.0025),
+            "average_precision/rows_logistic_regression@all": (0.50, 0.95),
+        },
+        "cards": {  # simulated in every run
+            "average_precision/sequences_prevalence@25": (0.0035, 0.0060),
+            "average_precision/sequences_aggregates_lr@25": (0.42, 0.60),
+            "average_precision/sequences_supervised_gru@25": (0.005, 0.12),
+            "average_precision/sequences_random_encoder@25": (0.004, 0.08),
+            "average_precision/sequences_coles_probe@25": (0.01, 0.15),
+            "average_precision/sequences_next_event_probe@25": (0.40, 0.60),
+            "average_precision/sequences_aggregates_plus_ssl@25": (0.55, 0.75),
+            # Surprise adds to what the analyst knows ...
+            "lift/aggregates_plus_ssl_vs_best_other@25": (0.10, 0.50),
+            "lift/aggregates_plus_ssl_vs_best_other@25.low": (0.0, math.inf),
+            "lift/aggregates_plus_ssl_vs_best_other@50.low": (0.0, math.inf),
+            # ... and beats the network that has only labels to learn from.
+            "lift/next_event_probe_vs_supervised_gru@25.low": (0.25, math.inf),
+            # The shortcut: SSL's own score rises, the fraud score falls.
+            "shortcut/ssl_metric": (0.60, 0.97),
+            "shortcut/ssl_metric_with_device": (0.97, 1.0),
+            "shortcut/average_precision_difference.high": (-math.inf, 0.0),
+            "events_per_second/encode": (100_000, math.inf),
+            "peak_memory/chapter": (100, 4096),
+            "seconds/chapter": (10, 2400),
+        },
+    },
 }
 
 # What a chapter records at least: chapter -> data set -> names.
