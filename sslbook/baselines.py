@@ -150,6 +150,7 @@ def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
     """
     events = table.everything
     amount = events.numeric[:, table.numeric_names.index("amount")].astype(float)
+    amount = np.where(np.isnan(amount), np.nanmedian(amount), amount)  # one gap would spoil all later sums of its card
     hour = (events.time % DAY // 3600).astype(int)
     habits = dict(zip(table.categorical_names, events.categorical.T, strict=True))
     online = np.zeros(len(events), dtype=bool)

@@ -159,7 +159,8 @@ def encode_events(
     float32 array, shape (events, k), by row; zeros where no history holds the row.
     """
     lengths = (rows >= 0).sum(axis=1)
-    device = next(network.__self__.parameters()).device if hasattr(network, "__self__") else "cpu"
+    owner = getattr(network, "__self__", network)
+    device = next(owner.parameters()).device if isinstance(owner, nn.Module) else "cpu"
     out = None
     for batch in np.array_split(np.argsort(lengths), max(1, len(rows) // batch_size)):
         longest = max(1, lengths[batch].max())

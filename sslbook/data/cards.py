@@ -76,7 +76,7 @@ def simulate_card_payments(
     """
     if n_cards < 50 or days < WARM_UP + 15:
         raise DataError(f"n_cards is {n_cards} and days {days}; draw at least 50 cards and {WARM_UP + 15} days.")
-    if not 0 < prevalence <= 0.5 or difficulty <= 0 or nuisance < 0 or label_delay < 0:
+    if not (0 < prevalence <= 0.5 and difficulty > 0 and nuisance >= 0 and label_delay >= 0):  # NaN fails, too
         raise DataError(
             f"prevalence is {prevalence}, difficulty {difficulty}, nuisance {nuisance}, label_delay {label_delay}; "
             "give a prevalence in (0, 0.5], a difficulty above 0, and the others not below 0."
@@ -193,7 +193,8 @@ def _trips(rng: np.random.Generator, honest: pd.DataFrame, n_cards: int, days: i
     category = np.where(
         away & (rng.random(len(honest)) < 0.4), CATEGORIES.index("restaurant"), honest["category"].to_numpy()
     )
-    shifted = np.floor(time) + np.clip(time % 1 + rng.normal(0, 2.5 / 24, len(time)), 0.3, 0.99)
+    hour = time % 1 + rng.normal(0, 2.5 / 24, len(time))
+    shifted = np.floor(time) + np.where((hour > 0.3) & (hour < 0.99), hour, rng.uniform(0.3, 0.99, len(time)))
     merchant = np.where(away, _merchant(rng, category, region), honest["merchant"])
     amount = honest["amount"] * np.where(away, rng.lognormal(0.25, 0.3, len(honest)), 1)
     time = np.where(away, shifted, time)
