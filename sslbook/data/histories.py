@@ -177,6 +177,7 @@ class EntityDays:
             total = self.total(column)
             habit = self.window(total, 30, lag=3) / np.maximum(earlier, 1)
             excess = [self.window(total, days) - habit * self.window(count, days) for days in (1, 3, 7)]
-            columns += [self.largest(column), self.at(total / np.maximum(count, 1)), *map(self.at, excess),
-                        self.at(self.window(total, 3))]  # fmt: skip
-        return np.stack(columns, axis=1).astype(np.float32)
+            new = [self.largest(column), self.at(total / np.maximum(count, 1)), *map(self.at, excess),
+                   self.at(self.window(total, 3))]  # fmt: skip
+            columns += [values_of.astype(np.float32) for values_of in new]
+        return np.stack(columns, axis=1)
