@@ -78,7 +78,7 @@ BOUNDS: dict[tuple[str, str], dict[str, dict[str, tuple[float, float]]]] = {
             "shortcut/ssl_metric": (0.60, 0.97),
             "shortcut/ssl_metric_with_device": (0.97, 1.0),
             "shortcut/average_precision_difference.high": (-math.inf, 0.0),
-            "events_per_second/encode": (100_000, math.inf),
+            "events_per_second/encode": (30_000, math.inf),
             "peak_memory/chapter": (100, 4096),
             "seconds/chapter": (10, 2400),
         },
