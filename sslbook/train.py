@@ -33,7 +33,7 @@ class History:
     ----------
     epochs : one dict per epoch: epoch, loss, embedding_std (0 = collapse), rankme, seconds.
     reference : values of the loss to read the curve against (chance, floor, collapse).
-    images_per_epoch : pictures seen in an epoch; the two views of a picture count once.
+    images_per_epoch : cases seen in an epoch; the two views of a case count once.
     """
 
     reference: dict[str, float]
@@ -111,7 +111,7 @@ def pretrain(
     Raises
     ------
     ValueError
-        If there are fewer than two pictures, the loss is not finite, or the checkpoint is damaged or belongs to other
+        If there are fewer than two cases, the loss is not finite, or the checkpoint is damaged or belongs to other
         settings.
     """
     if len(cases) < 2:
@@ -171,7 +171,7 @@ def train_epoch(
     seed: int,
     epoch: int,
 ) -> float:
-    """One pass over the pictures (the last incomplete batch is left out); returns the mean loss."""
+    """One pass over the cases (the last incomplete batch is left out); returns the mean loss."""
     order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed * 100_003 + epoch)).to(pool.device)
     views = torch.Generator(pool.device).manual_seed((seed * 100_003 + epoch) * 1_009 + fabric.global_rank)
     objective.train()

@@ -1,12 +1,13 @@
 """Data: a catalog, a cache that trusts only official bytes, containers, stand-ins and a duplicate report."""
 
+from .card import Card
 from .cards import KINDS as CARD_FRAUDS
 from .cards import simulate_card_payments, simulate_cards
 from .catalog import CATALOG, DataFile, DataSet
 from .duplicates import duplicates
 from .errors import DataError, Offline
 from .histories import EntityDays, event_codes, histories, last_events
-from .images import Card, Images, ImageSplit
+from .images import Images, ImageSplit
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import simulate_claims, simulate_creditcard
 from .store import cache_dir, fetch, find

@@ -9,8 +9,8 @@ field alone looks like the victim and only the combination does not.
 import numpy as np
 import pandas as pd
 
+from .card import simulated_card
 from .errors import DataError
-from .images import Card
 from .transactions import Transactions
 
 # category, where, weekdays (Monday first), hour, its spread, median euros, payments a week, share of holders
@@ -108,9 +108,8 @@ def simulate_cards(validation: float = 0.0, test: float = 0.35, **knobs) -> Tran
     payments = simulate_card_payments(**knobs)
     return Transactions.from_frame(
         payments, time="time", label="fraud", entity="card", numeric=["amount"], categorical=["category", "region"],
-        validation=validation, test=test, delay=f"{knobs.get('label_delay', 7.0)}D", card=Card(
-            "cards", "Simulated card payments", "simulated", "Apache-2.0, as the book", "none: not for publication",
-            "Drawn by sslbook.data.cards; kinds of fraud and labels are exact.",
+        validation=validation, test=test, delay=f"{knobs.get('label_delay', 7.0)}D", card=simulated_card(
+            "cards", "Simulated card payments", "sslbook.data.cards",
             ("Drawn by a program: habits and frauds are as regular as its author made them.",
              "Far more cards suffer a fraud than in a real portfolio, so that there is something to measure with."),
         ),

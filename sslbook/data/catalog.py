@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .card import Card
 from .errors import DataError
-from .images import Card, Images
+from .images import Images
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import COMPONENTS, LEGITIMATE, cut_creditcard, simulate_creditcard
 from .tables import read_table

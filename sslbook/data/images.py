@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .card import Card, Described, own_card
 from .errors import DataError
 from .pixels import full_scale, read_images, shorten
 from .splits import SPLIT_NAMES, complete_splits
@@ -19,39 +20,6 @@ IMAGE_SUFFIXES = frozenset(".bmp .gif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .ppm .
 UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
 NOTHING_FOUND = frozenset("0 no non not none normal negative neg healthy benign control false".split())
 NPZ_KEYS = {"train": "train", "validation": "val", "test": "test"}
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a reader must know about a data set before believing a number measured on it."""
-
-    name: str
-    title: str
-    source: str
-    licence: str
-    citation: str
-    provenance: str
-    known_problems: tuple[str, ...] = ()
-
-    def _repr_html_(self) -> str:
-        banner = (
-            '<p style="background:#b00020;color:white;font-weight:bold;padding:.5em">SIMULATED: a stand-in '
-            "drawn by a "
-            "generator. Nothing measured on it holds for the real data.</p>"
-            if self.source == "simulated"
-            else ""
-        )
-        rows = "".join(
-            f"<tr><th style='text-align:left'>{key}</th><td style='text-align:left'>{html.escape(text)}</td></tr>"
-            for key, text in (
-                ("licence", self.licence),
-                ("source", self.provenance),
-                ("cite", self.citation),
-                *(("known problem", problem) for problem in self.known_problems),
-            )
-            if text
-        )
-        return f"{banner}<p><b>{html.escape(self.title)}</b></p><table>{rows}</table>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +71,7 @@ class ImageSplit:
 
 
 @dataclass(frozen=True, eq=False)
-class Images:
+class Images(Described):
     """An image data set with its splits; no group (patient, site) is in two of them.
 
     Parameters
@@ -162,16 +130,6 @@ class Images:
     def splits(self) -> dict[str, ImageSplit]:
         """The three splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
-
-    @property
-    def name(self) -> str:
-        """Short name, for records and figure titles."""
-        return self.card.name
-
-    @property
-    def source(self) -> str:
-        """Whether the data are "real" or "simulated"."""
-        return self.card.source
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -413,11 +371,6 @@ class Images:
             positive=positive,
             card=own_card(title or "own images", title or "Images from memory", ()),
         )
-
-
-def own_card(name: str, title: str, problems: Sequence[str]) -> Card:
-    """Return the card of data that a reader brought."""
-    return Card(name, title, "real", "your own", "", "your own", tuple(problems))
 
 
 def _assemble(

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .card import Card, simulated_card
 from .errors import DataError
-from .images import Card, Images, ImageSplit
+from .images import Images, ImageSplit
 
 SIZE = 28  # pixels
 Spread = Callable[[float, float], np.ndarray]
@@ -93,15 +94,8 @@ def _split(name: str, pixels: np.ndarray, labels: np.ndarray) -> ImageSplit:
 
 
 def _card(name: str, title: str) -> Card:
-    return Card(
-        name,
-        title,
-        "simulated",
-        "Apache-2.0, as the book",
-        "none: not for publication",
-        "Drawn by sslbook.data.simulate; the labels are exact.",
-        ("Drawn by a formula: a number measured on it says nothing about patients.",),
-    )
+    problem = "Drawn by a formula: a number measured on it says nothing about patients."
+    return simulated_card(name, title, "sslbook.data.simulate", (problem,))
 
 
 def _chest_films(rng: np.random.Generator, sick: np.ndarray, difficulty: float, nuisance: float) -> np.ndarray:

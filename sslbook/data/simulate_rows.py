@@ -9,13 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from .card import Card, simulated_card
 from .cards import simulate_card_payments
 from .errors import DataError
-from .images import Card
 from .tables import Table, table_of
 from .transactions import Transactions
 
-DAY = 86400  # seconds
 COMPONENTS = [f"V{i}" for i in range(1, 29)]
 SPREAD = np.linspace(1.94, 0.70, 20).tolist() + np.linspace(0.70, 0.32, 8).tolist()  # of V1 to V28, about as real
 LEGITIMATE = 284_315 / 15_347  # real rows for each legitimate row of the sample
@@ -42,15 +41,9 @@ def simulate_creditcard(n: int = 16_000, seed: int = 0, difficulty: float = 1.0,
     Transactions of two days, 28 components and Amount; 3.1 % of the rows are frauds, and each legitimate row
     stands for 18.5, as in the sample of the real ones.
     """
-    card = Card(
-        "creditcard",
-        "Stand-in for the credit-card transactions: drawn components",
-        "simulated",
-        "Apache-2.0, as the book",
-        "none: not for publication",
-        "Drawn by sslbook.data.simulate_rows; the labels are exact.",
-        ("Drawn by a formula: a number measured on it says nothing about real cards.",),
-    )
+    title = "Stand-in for the credit-card transactions: drawn components"
+    problem = "Drawn by a formula: a number measured on it says nothing about real cards."
+    card = simulated_card("creditcard", title, "sslbook.data.simulate_rows", (problem,))
     return cut_creditcard(creditcard_table(n, seed, difficulty, nuisance), card, LEGITIMATE)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .card import Card, Described, own_card
 from .errors import DataError
-from .images import Card, own_card
 from .pixels import shorten
 from .splits import remove_known, split_in_time
 from .tables import (
@@ -101,7 +101,7 @@ class TransactionSplit:
 
 
 @dataclass(frozen=True, eq=False)
-class Transactions:
+class Transactions(Described):
     """A table of events in time order, cut so that nothing learnt in training was known too early.
 
     Parameters
@@ -194,16 +194,6 @@ class Transactions:
     def part(self, name: str) -> TransactionSplit:
         """Return the events of one value of `split`."""
         return self.everything.subset(self.split == name)
-
-    @property
-    def name(self) -> str:
-        """Short name, for records and figure titles."""
-        return self.card.name
-
-    @property
-    def source(self) -> str:
-        """Whether the data are "real" or "simulated"."""
-        return self.card.source
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{name} {(self.split == name).sum()}" for name in PARTS)

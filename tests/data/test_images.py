@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from sslbook.data import Card, Images, ImageSplit
-from sslbook.data.images import own_card
+from sslbook.data.card import own_card
 
 from .conftest import picture, refuses
 

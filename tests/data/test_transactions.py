@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sslbook.data import Transactions, TransactionSplit
-from sslbook.data.images import own_card
+from sslbook.data.card import own_card
 from sslbook.data.splits import remove_known, split_in_time
 from sslbook.data.tables import kind_of, words_of
 
