@@ -8,6 +8,8 @@ from .duplicates import duplicates
 from .errors import DataError, Offline
 from .histories import EntityDays, event_codes, histories, last_events
 from .images import Images, ImageSplit
+from .interactions import Holdout, Interactions
+from .shop import simulate_shop
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import simulate_claims, simulate_creditcard
 from .store import cache_dir, fetch, find
@@ -21,8 +23,10 @@ __all__ = [
     "DataFile",
     "DataSet",
     "EntityDays",
+    "Holdout",
     "ImageSplit",
     "Images",
+    "Interactions",
     "Offline",
     "TransactionSplit",
     "Transactions",
@@ -40,10 +44,11 @@ __all__ = [
     "simulate_chest_films",
     "simulate_claims",
     "simulate_creditcard",
+    "simulate_shop",
 ]
 
 
-def load(name: str, source: str = "auto") -> Images | Transactions:
+def load(name: str, source: str = "auto") -> Images | Transactions | Interactions:
     """Return a data set of the catalog.
 
     Parameters

@@ -1,12 +1,19 @@
 """The data sets the book uses: where they come from, what they may be used for, what is wrong with them."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
 
 from .card import Card
 from .errors import DataError
 from .images import Images
+from .interactions import Interactions, baskets
+from .shop import simulate_shop
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import COMPONENTS, LEGITIMATE, cut_creditcard, simulate_creditcard
 from .tables import read_table
@@ -37,7 +44,8 @@ class DataFile:
 class DataSet:
     """One entry of the catalog; `loader` turns its files into a container, `simulator` draws the stand-in.
 
-    `alternative` is a file that serves where `files` are not in the cache but it is, before any download.
+    `classes` and the number of the `positive` one are for data with labels. `alternative` is a file that serves where
+    `files` are not in the cache but it is, before any download.
     """
 
     name: str
@@ -47,10 +55,10 @@ class DataSet:
     citation: str
     provenance: str
     known_problems: tuple[str, ...]
-    classes: tuple[str, ...]
-    positive: int
-    loader: Callable[["DataSet", list[Path]], Images | Transactions]
-    simulator: Callable[..., Images | Transactions]
+    loader: Callable[["DataSet", list[Path]], Images | Transactions | Interactions]
+    simulator: Callable[..., Images | Transactions | Interactions]
+    classes: tuple[str, ...] = ()
+    positive: int = 0
     alternative: DataFile | None = None
 
     @property
@@ -83,6 +91,27 @@ def read_creditcard(entry: DataSet, paths: list[Path]) -> Transactions:
     )
     card = replace(card, known_problems=(note, *card.known_problems))
     return cut_creditcard(table, card, LEGITIMATE)
+
+
+def read_beauty(entry: DataSet, paths: list[Path]) -> Interactions:
+    """Read lines of "user item item ...", and the attributes of the items; numbers count from 1."""
+    lines = [np.array(line.split(), dtype=np.int64) - 1 for line in paths[0].read_text(encoding="ascii").splitlines()]
+    users = np.repeat([line[0] for line in lines], [len(line) - 1 for line in lines])
+    items = np.concatenate([line[1:] for line in lines])
+    time = np.concatenate([np.arange(len(line) - 1.0) for line in lines])
+    known = json.loads(paths[1].read_text(encoding="ascii"))
+    of_item = np.repeat([int(item) - 1 for item in known], [len(attributes) for attributes in known.values()])
+    attribute = np.concatenate([*known.values()]) - 1
+    names = np.arange(1, users[-1] + 2).astype(str), np.arange(1, items.max() + 2).astype(str)
+    pairs = coo_array((np.ones(len(attribute), dtype=bool), (of_item, attribute)), (len(names[1]), attribute.max() + 1))
+    return Interactions(users, items, time, baskets(users, time), *names, card=entry.card, attributes=csr_array(pairs))
+
+
+def _beauty_file(name: str, size: int, sha256: str, mirror: str) -> DataFile:
+    hosts = ("RUCAIBox/CIKM2020-S3Rec/2a81540a", "RUCAIBox/CIKM2020-S3Rec/master", mirror)
+    return DataFile(
+        name, tuple(f"https://raw.githubusercontent.com/{host}/data/{name}" for host in hosts), size, sha256
+    )
 
 
 def _medmnist_file(name: str, size: int, sha256: str) -> DataFile:
@@ -191,6 +220,40 @@ CATALOG: dict[str, DataSet] = {
             positive=1,
             loader=read_creditcard,
             simulator=simulate_creditcard,
+        ),
+        DataSet(
+            name="beauty",
+            title="Amazon Beauty: which product a shopper reviews next",
+            files=(
+                _beauty_file(
+                    "Beauty.txt",
+                    1_090_094,
+                    "226cce9c3105299ca0db9615d7d3fb32b3175e90da43100ae352599f0f0107b8",
+                    "salesforce/ICLRec/4afb54a036ebbf4166ed5858122d89c0642251a7",
+                ),
+                _beauty_file(
+                    "Beauty_item2attributes.json",
+                    305_674,
+                    "129e40f67486f6877eff0f5318cfa8530ee8ac23d8b0d1de04e1bb7a2ba0b2d4",
+                    "aHuiWang/CIKM2020-S3Rec/e6c774da92dba847b00ac89e8bfc5c55cc44d378",
+                ),
+            ),
+            licence="research use (Amazon reviews)",
+            citation="McAuley, Targett, Shi and van den Hengel (2015), Image-based recommendations on styles and "
+            "substitutes, SIGIR; prepared by Zhou et al. (2020), S3-Rec: Self-supervised learning for sequential "
+            "recommendation with mutual information maximization, CIKM",
+            provenance="Reviews of beauty products at Amazon from 1996 to 2014, in the order of each reviewer; reduced "
+            "by the authors of S3-Rec to users and items with at least five reviews (5-core).",
+            known_problems=(
+                "Reviews, not purchases: what was bought and not reviewed lacks, and some review in batches.",
+                "The file has no times, no titles and no prices, only the order; attributes (categories, brands) are "
+                "numbers without names.",
+                "Each user has an item at most once: buying again cannot be foretold.",
+                "5-core: new users and rare items, which are hard, are left out; the choice looked at the whole log.",
+                "The last event of one user is earlier than the history of others: what is popular is known ahead.",
+            ),
+            loader=read_beauty,
+            simulator=partial(simulate_shop, name="beauty"),
         ),
     )
 }

@@ -1,0 +1,213 @@
+"""The container of a shop's log: who took which item, and when."""
+
+import html
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from .card import Card, Described
+from .errors import DataError
+from .pixels import shorten
+
+PARTS = {"validation": 2, "test": 1}  # how many events or baskets from the end the target is
+FEWEST = 3  # events or baskets of a user who has targets: something to know, validation, test
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions(Described):
+    """Events of a shop: who took which item, and when; sorted by user, then time, then order in the source.
+
+    Parameters
+    ----------
+    users : int64 array (n,), codes from 0, ascending.
+    items : int64 array (n,), codes from 0.
+    time : float64 array (n,), seconds since `start`; 0, 1, 2, ... within a user where the source keeps only the order.
+    basket : int64 array (n,), ascending; the events of one user at one time have one number.
+    user_names, item_names : str arrays (n_users,) and (n_items,).
+    card : source, licence and known problems.
+    quantity : float32 array (n,), pieces; None where not known.
+    price : float32 array (n,), of one piece, NaN where missing; None where not known.
+    titles : str array (n_items,), or None.
+    attributes : bool csr_array (n_items, k), what is known of the items, or None.
+    start : the midnight that times count from; None where the source has seconds or only an order.
+
+    Raises
+    ------
+    DataError : unequal lengths, codes without a name, events out of order, or baskets that are not the events of one
+        user at one time.
+    """
+
+    users: np.ndarray
+    items: np.ndarray
+    time: np.ndarray
+    basket: np.ndarray
+    user_names: np.ndarray
+    item_names: np.ndarray
+    card: Card
+    quantity: np.ndarray | None = None
+    price: np.ndarray | None = None
+    titles: np.ndarray | None = None
+    attributes: csr_array | None = None
+    start: pd.Timestamp | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("items", "time", "basket", "quantity", "price"):
+            given = getattr(self, field)
+            if given is not None and len(given) != len(self):
+                raise DataError(f"There are {len(self)} events but {len(given)} values of {field}; give one for each.")
+        for field in ("titles", "attributes"):
+            given = getattr(self, field)
+            if given is not None and given.shape[0] != self.n_items:
+                raise DataError(f"There are {self.n_items} items but {given.shape[0]} {field}; give one for each.")
+        for what, codes, n in (("users", self.users, self.n_users), ("items", self.items, self.n_items)):
+            for code in codes[(codes < 0) | (codes >= n)][:1]:
+                raise DataError(f"Code {code} of {what} has no name in {self.name}; codes go from 0 to {n - 1}.")
+        later, same = np.diff(self.time), np.diff(self.users) == 0
+        for i in np.flatnonzero((np.diff(self.users) < 0) | (same & (later < 0)))[:1]:
+            raise DataError(f"Event {i + 1} of {self.name} stands before event {i}; sort them by user, then time.")
+        next_basket = np.diff(self.basket)
+        for i in np.flatnonzero((next_basket < 0) | ((next_basket == 0) != (same & (later == 0))))[:1]:
+            raise DataError(
+                f"Event {i + 1} of {self.name} has basket {self.basket[i + 1]} after {self.basket[i]}; events of one "
+                "user at one time share a basket, and numbers rise."
+            )
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, those without an event too."""
+        return len(self.user_names)
+
+    @property
+    def n_items(self) -> int:
+        """Size of the catalogue."""
+        return len(self.item_names)
+
+    @property
+    def bounds(self) -> np.ndarray:
+        """Where the events of each user begin: those of user u are `bounds[u]:bounds[u + 1]`; int64 (n_users + 1,)."""
+        return np.searchsorted(self.users, np.arange(self.n_users + 1)).astype(np.int64)
+
+    @property
+    def item_prices(self) -> np.ndarray:
+        """Median price of each item's events, float64 (n_items,); NaN where none is known."""
+        if self.price is None:
+            return np.full(self.n_items, np.nan)
+        median = pd.Series(self.price, dtype=np.float64).groupby(self.items).median()
+        return median.reindex(range(self.n_items)).to_numpy()
+
+    def matrix(self, weights: np.ndarray | None = None) -> csr_array:
+        """Return the sum of weights (1 for each event by default) of each user and item.
+
+        Parameters
+        ----------
+        weights : array (n,), one for each event.
+
+        Returns
+        -------
+        float32 csr_array (n_users, n_items)
+        """
+        weights = np.ones(len(self)) if weights is None else weights
+        shape = (self.n_users, self.n_items)
+        matrix = csr_array((weights.astype(np.float32), self.items, self.bounds), shape=shape, copy=True)
+        matrix.sum_duplicates()
+        return matrix
+
+    def subset(self, mask: np.ndarray) -> "Interactions":
+        """Return the events of a boolean mask (n,), with the same codes, names and card."""
+        chosen = ("users", "items", "time", "basket", "quantity", "price")
+        return replace(self, **{f: getattr(self, f)[mask] for f in chosen if getattr(self, f) is not None})
+
+    def holdout(self, part: str, by: str = "event") -> "Holdout":
+        """Leave the last two of each user out: the last but one is the target of validation, the last that of test.
+
+        Parameters
+        ----------
+        part : "validation" or "test"; the history of the test includes the target of validation.
+        by : "event", one item is the target; or "basket", all different items of one basket are. Events or baskets:
+            users with fewer than three have no target, and all they did is history.
+        """
+        if part not in PARTS or by not in ("event", "basket"):
+            raise DataError(f"part is {part!r} and by {by!r}; say 'validation' or 'test', and 'event' or 'basket'.")
+        unit = np.arange(len(self)) if by == "event" else np.unique(self.basket, return_inverse=True)[1]
+        last = np.full(self.n_users, -1)
+        last[self.users] = unit  # the last assignment stays
+        different = np.unique(unit, return_index=True)[1]
+        many = np.bincount(self.users[different], minlength=self.n_users) >= FEWEST
+        if not many.any():
+            raise DataError(f"No user of {self.name} has {FEWEST} {by}s or more; bring a longer log.")
+        from_end = np.where(many[self.users], last[self.users] - unit + 1, len(self))
+        target, users = from_end == PARTS[part], np.flatnonzero(many)
+        targets = self.subset(target).matrix()[users]
+        targets.data[:] = 1
+        return Holdout(self.subset(from_end > PARTS[part]), users, targets)
+
+    def counts(self) -> pd.DataFrame:
+        """Return one row: users, items, events, baskets, events per user, density and share of repeats.
+
+        Density is the share of the pairs of user and item that have an event, and a repeat is an event of a user and
+        an item that had one before.
+        """
+        pairs = self.matrix().nnz
+        row = {
+            "users": len(np.unique(self.users)),
+            "items": len(np.unique(self.items)),
+            "events": len(self),
+            "baskets": len(np.unique(self.basket)),
+        }
+        row["events per user"] = len(self) / max(row["users"], 1)
+        row["density"] = pairs / (row["users"] * row["items"] or 1)
+        row["share of repeats"] = 1 - pairs / max(len(self), 1)
+        return pd.DataFrame(row, index=[self.name])
+
+    def __repr__(self) -> str:
+        return f"Interactions({self.name}: {len(self)} events of {self.n_users} users and {self.n_items} items)"
+
+    def _repr_html_(self) -> str:
+        known = [f for f in ("quantity", "price", "titles", "attributes") if getattr(self, f) is not None]
+        since = "in the order of the source" if self.start is None else f"from {self.start:%Y-%m-%d}"
+        text = f"Events {since}; known beside user and item: {shorten(known) or 'nothing'}."
+        return f"{self.card._repr_html_()}<p>{html.escape(text)}</p>{self.counts().to_html()}"
+
+
+@dataclass(frozen=True, eq=False)
+class Holdout:
+    """What may be known, and what is to be foretold from it.
+
+    Parameters
+    ----------
+    history : events that may be known, of all users, with the codes of the whole log.
+    users : int64 array (m,), codes of the users that have a target, ascending.
+    targets : float32 csr_array (m, n_items), 1 for the items that each of them takes next.
+    """
+
+    history: Interactions
+    users: np.ndarray
+    targets: csr_array
+
+    @property
+    def seen(self) -> csr_array:
+        """1 for the items in the history of each of `users`; float32 csr_array (m, n_items)."""
+        seen = self.history.matrix()[self.users]
+        seen.data[:] = 1
+        return seen
+
+    def new_only(self) -> "Holdout":
+        """Return only the targets that their user has not had before; users left without one go."""
+        new = csr_array(self.targets - self.targets * self.seen)
+        new.eliminate_zeros()
+        held = np.diff(new.indptr) > 0
+        return Holdout(self.history, self.users[held], new[held])
+
+    def __repr__(self) -> str:
+        return f"Holdout({self.history.name}: {self.targets.nnz} targets of {len(self.users)} users)"
+
+
+def baskets(users: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Number the baskets of sorted events: those of one user at one time share one; int64 (n,)."""
+    new = (np.diff(users) != 0) | (np.diff(time) != 0)
+    return np.concatenate([[0], np.cumsum(new)]).astype(np.int64)
