@@ -127,7 +127,7 @@ def pretrain(
     batch_size -= batch_size % fabric.world_size  # processes can only gather shares of one size
     steps = len(cases) // batch_size
     history = History(objective.reference_values(batch_size), images_per_epoch=steps * batch_size)
-    optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
     settings = {
         **describe(objective), "cases": (len(cases), zlib.crc32(np.ascontiguousarray(cases))), "epochs": epochs,
@@ -172,7 +172,11 @@ def train_epoch(
     epoch: int,
 ) -> float:
     """One pass over the cases (the last incomplete batch is left out); returns the mean loss."""
-    order = torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed * 100_003 + epoch)).to(pool.device)
+    shuffle = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    order = torch.randperm(len(pool), generator=shuffle)
+    if hasattr(objective, "arrange"):
+        order = objective.arrange(order, pool, batch_size)
+    order = order.to(pool.device)
     views = torch.Generator(pool.device).manual_seed((seed * 100_003 + epoch) * 1_009 + fabric.global_rank)
     objective.train()
     total, steps = 0.0, len(pool) // batch_size

@@ -6,6 +6,7 @@ number, ``reference_values(batch_size)`` names the values of the loss that a lea
 
 from sslbook.pretext.coles import CoLES, coles_loss, random_slices, slice_retrieval
 from sslbook.pretext.distillation import Distillation
+from sslbook.pretext.items import HistoryContrast, MaskedItem, NextItem, sampled_cross_entropy
 from sslbook.pretext.next_event import NextEvent, random_windows
 from sslbook.pretext.rotation import RotationPrediction
 from sslbook.pretext.simclr import SimCLR, nt_xent, projection_head
@@ -17,8 +18,11 @@ __all__ = [
     "CoLES",
     "Corruption",
     "Distillation",
+    "HistoryContrast",
     "MaskedFeatures",
+    "MaskedItem",
     "NextEvent",
+    "NextItem",
     "RotationPrediction",
     "SimCLR",
     "VICReg",
@@ -27,6 +31,7 @@ __all__ = [
     "projection_head",
     "random_slices",
     "random_windows",
+    "sampled_cross_entropy",
     "slice_retrieval",
     "vicreg_loss",
 ]
