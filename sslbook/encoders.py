@@ -126,7 +126,7 @@ def dropout(x: Tensor, share: float, generator: torch.Generator | None) -> Tenso
     cut = round(256 * share)
     if generator is None or cut == 0:
         return x
-    drawn = torch.randint(-(2**62), 2**62, ((x.numel() + 7) // 8,), generator=generator, device=x.device)
+    drawn = torch.randint(-(2**63), 2**63 - 1, ((x.numel() + 7) // 8,), generator=generator, device=x.device)
     kept = drawn.view(torch.uint8)[: x.numel()].view(x.shape) >= cut
     return x * kept * (256 / (256 - cut))
 
