@@ -6,7 +6,7 @@ from .cards import simulate_card_payments, simulate_cards
 from .catalog import CATALOG, DataFile, DataSet
 from .duplicates import duplicates
 from .errors import DataError, Offline
-from .histories import EntityDays, event_codes, histories, last_events
+from .histories import EntityDays, event_codes, histories, item_histories, last_events
 from .images import Images, ImageSplit
 from .interactions import Holdout, Interactions
 from .shop import simulate_shop
@@ -36,6 +36,7 @@ __all__ = [
     "fetch",
     "find",
     "histories",
+    "item_histories",
     "last_events",
     "load",
     "simulate_breast_ultrasound",

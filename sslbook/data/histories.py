@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import DataError
+from .interactions import Interactions
 from .transactions import DAY, Transactions
 
 GAP_BINS = np.geomspace(0.1, 336, 15)  # hours between two events of an entity: from six minutes to two weeks
@@ -181,3 +182,14 @@ class EntityDays:
                    self.at(self.window(total, 3))]  # fmt: skip
             columns += [values_of.astype(np.float32) for values_of in new]
         return np.stack(columns, axis=1)
+
+
+def item_histories(log: Interactions, longest: int = 50) -> np.ndarray:
+    """Return the last ``longest`` items of every user, in order, -1 behind the last; int32 (n_users, longest)."""
+    ends = log.bounds[1:]
+    from_end = ends[log.users] - 1 - np.arange(len(log))
+    kept = from_end < longest
+    place = np.minimum(np.diff(log.bounds), longest)[log.users] - 1 - from_end
+    out = np.full((log.n_users, longest), -1, np.int32)
+    out[log.users[kept], place[kept]] = log.items[kept]
+    return out

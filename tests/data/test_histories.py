@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslbook.data import EntityDays, Transactions, event_codes, histories, last_events
+from sslbook.data import EntityDays, Interactions, Transactions, event_codes, histories, item_histories, last_events
+from sslbook.data.card import own_card
 from sslbook.data.histories import GAP_BINS, time_since_last
 
 from .conftest import refuses
@@ -242,3 +243,16 @@ class TestEntityDays:
         values = self.values[:, None]
         assert np.array_equal(far.deviations(values), self.days.deviations(values))
         assert (EntityDays(self.entities, self.dates - 5).day == self.days.day - 5).all()
+
+
+@pytest.mark.parametrize("longest", [1, 3, 10])
+def test_the_last_items_of_every_user(longest):
+    rng = np.random.default_rng(0)
+    users = np.sort(rng.integers(6, size=25))
+    users[users == 4] = 3  # user 4 did nothing
+    items, time = rng.integers(9, size=25), np.arange(25.0)
+    names = np.arange(9).astype(str)
+    log = Interactions(users, items, time, np.arange(25), names[:6], names, own_card("mine", "My shop", ()))
+    for user, row in enumerate(item_histories(log, longest)):
+        last = items[users == user][-longest:].tolist()
+        assert row.tolist() == last + [-1] * (longest - len(last))
