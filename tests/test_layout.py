@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"data"},
     {"augment", "encoders", "pretext"},
-    {"diagnose", "train", "evaluate", "baselines"},
+    {"diagnose", "train", "evaluate", "baselines", "ranking", "recommenders"},
     {"study"},
     {"report", "plots", "widgets"},
 )
