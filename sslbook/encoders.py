@@ -141,6 +141,9 @@ class AttentionBlock(nn.Module):
         self.query_key_value, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.dense1, self.dense2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
+    def extra_repr(self) -> str:
+        return f"heads={self.heads}"
+
     def forward(self, x: Tensor, visible: Tensor | None, generator: torch.Generator | None) -> Tensor:
         """Map states (n, length, width) to states; ``visible`` None lets each look at itself and at earlier ones."""
         n, length, width = x.shape
@@ -179,6 +182,9 @@ class ItemTransformer(nn.Module):
         self.blocks = nn.ModuleList(AttentionBlock(width, heads, share_dropped) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
+    def extra_repr(self) -> str:
+        return f"share_dropped={self.share_dropped}, causal={self.causal}, input_scale={self.input_scale}"
+
     @property
     def item_vectors(self) -> Tensor:
         """One vector for each item, shape (n_items, width): a state's score of an item is their inner product."""
@@ -208,7 +214,7 @@ class ItemTransformer(nn.Module):
         """
         count = (histories >= 0).sum(dim=1)
         if not self.causal:
-            full = count == histories.shape[1]
+            full = count == self.longest
             histories = F.pad(torch.where(full[:, None], histories.roll(-1, dims=1), histories), (0, 1), value=-1)
             count = count - full.long()
             histories = histories.scatter(1, count[:, None], self.n_items)[:, : self.longest]

@@ -199,9 +199,10 @@ def train_epoch(
     return total / steps
 
 
-def describe(objective: nn.Module) -> dict[str, str]:
+def describe(objective: nn.Module) -> dict[str, str | int]:
     """What tells one objective from another: its kind, its own settings (the augmentation, ...) and its encoder."""
     own = {name: str(value) for name, value in vars(objective).items() if name[0] != "_" and name != "training"}
+    own |= {name: zlib.crc32(value.cpu().numpy()) for name, value in objective.named_buffers(recurse=False)}
     return {"objective": type(objective).__name__, "encoder": str(objective.encoder), **own}
 
 

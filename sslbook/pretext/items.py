@@ -40,7 +40,7 @@ def sampled_cross_entropy(
     place = torch.full((len(table),), -1, device=targets.device)
     place[negatives] = torch.arange(len(negatives), device=targets.device)
     drawn = (place[targets] >= 0).nonzero()[:, 0]
-    wrong[drawn, place[targets[drawn]]] = -torch.inf
+    wrong[drawn, place[targets[drawn]]] = torch.finfo(wrong.dtype).min  # -inf alone has no gradient
     return torch.logaddexp(right, wrong.logsumexp(dim=1)) - right
 
 
@@ -73,7 +73,7 @@ class ItemObjective(nn.Module):
         if self.share is None:
             drawn = torch.randperm(len(table), generator=generator, device=targets.device)[: self.negatives]
             return sampled_cross_entropy(states, targets, table, drawn)
-        drawn = torch.multinomial(self.share, self.negatives, generator=generator)
+        drawn = torch.multinomial(self.share, min(self.negatives, len(table)), generator=generator)
         return sampled_cross_entropy(states, targets, table, drawn, self.share.log())
 
     def forward(self, histories: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -90,7 +90,8 @@ class ItemObjective(nn.Module):
 
     def reference_values(self, batch_size: int) -> dict[str, float]:
         """All candidates equally likely."""
-        return {"chance": math.log(self.encoder.n_items if self.negatives is None else self.negatives + 1)}
+        n_items = self.encoder.n_items
+        return {"chance": math.log(n_items if self.negatives is None else min(n_items, self.negatives + 1))}
 
     def arrange(self, order: Tensor, histories: Tensor, batch_size: int) -> Tensor:
         """Put histories of like length into one batch, so that little of it is padding; batches come in random order.
@@ -158,6 +159,10 @@ class HistoryContrast(NextItem):
         """Mean loss of a prediction and, weighted, the contrast of views a and b, both shape (n, width)."""
         return super().loss(total, count) + self.weight * nt_xent(a, b, self.temperature)
 
+    def reference_values(self, batch_size: int) -> dict[str, float]:
+        """All candidates equally likely, and all views alike."""
+        return {"chance": super().reference_values(batch_size)["chance"] + self.weight * math.log(2 * batch_size - 1)}
+
 
 def trim(histories: Tensor) -> Tensor:
     """Leave out the columns that no history of the batch fills."""
@@ -184,12 +189,13 @@ def altered(histories: Tensor, mask: int, generator: torch.Generator, share: flo
     count = (histories >= 0).sum(dim=1, keepdim=True)
     kind, start = torch.rand(2, n, 1, generator=generator, device=histories.device)
     noise = torch.rand(n, length, generator=generator, device=histories.device)
-    kept = ((1 - share) * count).ceil().long().clamp(min=1)
+    kept = (count - (share * count).long()).clamp(min=1)
     first = (start * (count - kept + 1)).long()
     cropped = torch.where(place < kept, histories.gather(1, (place + first).clamp(max=length - 1)), -1)
     masked = torch.where((noise < share) & (place < count), mask, histories)
     stretch = (share * count).ceil().long()
     begin = (start * (count - stretch + 1)).long()
     inside = (place >= begin) & (place < begin + stretch)
-    reordered = histories.gather(1, torch.argsort(torch.where(inside, begin + noise * stretch, place.float()), dim=1))
+    rank = torch.where(inside, begin + noise * stretch, place.float())
+    reordered = histories.gather(1, torch.argsort(rank, dim=1, stable=True))  # noise near 1 is rounded to a tie
     return torch.where(kind < 1 / 3, cropped, torch.where(kind < 2 / 3, masked, reordered))
