@@ -95,6 +95,30 @@ def test_fewer_pictures_than_a_batch_make_one_smaller_batch():
     assert history.reference == {"batch": 5.0}
 
 
+class Arranging(Recorder):
+    """Shows the even numbers before the odd ones, and writes down what it was asked to arrange."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def arrange(self, order: torch.Tensor, pool: torch.Tensor, batch_size: int) -> torch.Tensor:
+        self.asked.append((order.tolist(), len(pool), batch_size))
+        return order[torch.argsort(order % 2, stable=True)]
+
+
+def test_an_objective_may_arrange_the_cases_of_an_epoch():
+    arranging, recorder = Arranging(), Recorder()
+    for objective in (arranging, recorder):
+        run(objective, numbered_pictures(12), epochs=3, batch_size=4)
+    assert [asked[1:] for asked in arranging.asked] == [(12, 4)] * 3
+    assert len({tuple(order) for order, *_ in arranging.asked}) == 3
+    for epoch, (order, *_) in enumerate(arranging.asked):
+        shown, usual = (sum(o.batches[3 * epoch : 3 * epoch + 3], []) for o in (arranging, recorder))
+        assert order == usual, "it gets the random order that the cases come in otherwise"
+        assert shown == [i for i in order if i % 2 == 0] + [i for i in order if i % 2]
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_pictures(n):
     with pytest.raises(ValueError, match=f"at least 2 cases, there are {n}"):
