@@ -1,4 +1,4 @@
-"""Next item, masked item, contrast of histories: against second writings, blind to the answer, learnt where it can be."""
+"""Next item, masked item, contrast of histories: against loops, blind to the answer, learnt where there is an order."""
 
 import math
 
