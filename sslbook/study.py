@@ -16,6 +16,7 @@ import psutil
 from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm.auto import tqdm
 
+from sslbook.data import Holdout
 from sslbook.evaluate import (
     Prediction,
     average_precision,
@@ -24,9 +25,10 @@ from sslbook.evaluate import (
     linear_probe,
     roc_auc,
 )
+from sslbook.ranking import Ranking
 from sslbook.train import side_by_side
 
-Metric = Callable[[np.ndarray, Prediction, np.ndarray | None], np.ndarray]
+Metric = Callable[[np.ndarray, Prediction | Ranking, np.ndarray | None], np.ndarray]
 Draw = Callable[[np.ndarray, int, int], np.ndarray]
 
 CLASSIFICATION_METRICS: dict[str, Metric] = {
@@ -62,7 +64,7 @@ class Entrant:
 
     name: str
     family: str
-    fit: Callable[[np.ndarray, int], Prediction]
+    fit: Callable[[np.ndarray, int], Prediction | Ranking]
     seeds: tuple[int, ...] = (0,)
     crossed: bool = True
     draws: int | None = None
@@ -212,8 +214,8 @@ class Study:
     Attributes
     ----------
     frame : one row per run: entrant, family, budget, draw, seed, one column per metric, seconds (CPU), peak_mb.
-    predictions : the Prediction of each run, in the order of the rows.
-    labels : int array, shape (n_test,), the test labels.
+    predictions : the Prediction (of a ``ranking_study`` the Ranking) of each run, in the order of the rows.
+    labels : int array, shape (n_test,), the test labels; of a ``ranking_study`` zeros.
     groups : patients (or the like) of the test cases, resampled together; None if every case stands alone.
     replicates : bootstrap resamples behind every interval.
     test_weights : float array, shape (n_test,), how many cases a test case stands for; None if one each.
@@ -221,7 +223,7 @@ class Study:
     """
 
     frame: pd.DataFrame
-    predictions: list[Prediction]
+    predictions: list[Prediction] | list[Ranking]
     labels: np.ndarray
     metrics: dict[str, Metric]
     setup_seconds: dict[str, float]
@@ -364,24 +366,37 @@ def label_budget_study(
     single = {budget: set(draw(labels, budget, 0)) == set(draw(labels, budget, 1)) for budget in budgets}
     plan = [run for budget in budgets for run in _runs(entrants, budget, draws, single[budget])]
     drawn = {which: draw(labels, *which) for which in dict.fromkeys(planned[1:3] for planned in plan)}
-    bar = tqdm(total=len(plan), desc="label-budget study", unit="run")
     once = None if test_weights is None else np.asarray(test_weights, dtype=float)[None]
 
-    def run(planned: tuple[Entrant, int, int, int]) -> tuple[dict, Prediction]:
+    def scored(prediction: Prediction) -> dict[str, float]:
+        return {name: float(np.ravel(metric(test_labels, prediction, once))[0]) for name, metric in metrics.items()}
+
+    frame, predictions = _run_all(plan, drawn, scored, "label-budget study")
+    setup = {entrant.name: entrant.setup_seconds for entrant in entrants}
+    return Study(frame, predictions, test_labels, metrics, setup, groups, replicates, test_weights, unit)
+
+
+def _run_all(
+    plan: Sequence[tuple[Entrant, int, int, int]],
+    drawn: dict[tuple[int, int], np.ndarray],
+    scored: Callable[[Prediction | Ranking], dict[str, float]],
+    title: str,
+) -> tuple[pd.DataFrame, list[Prediction] | list[Ranking]]:
+    """Frame and predictions of a Study, from its (entrant, budget, draw, seed) and the cases of every draw."""
+    bar = tqdm(total=len(plan), desc=title, unit="run")
+
+    def run(planned: tuple[Entrant, int, int, int]) -> tuple[dict, Prediction | Ranking]:
         entrant, budget, number, seed = planned
         with measure() as cost:
             prediction = entrant.fit(drawn[budget, number], seed)
-        scores = {name: float(np.ravel(metric(test_labels, prediction, once))[0]) for name, metric in metrics.items()}
+        scores = scored(prediction)
         bar.update()
         return {"entrant": entrant.name, "family": entrant.family, "budget": budget, "draw": number, "seed": seed,
                 **scores, "seconds": cost.seconds, "peak_mb": cost.peak_mb}, prediction  # fmt: skip
 
     rows, predictions = zip(*side_by_side(run, plan), strict=True)
     bar.close()
-    setup = {entrant.name: entrant.setup_seconds for entrant in entrants}
-    return Study(
-        pd.DataFrame(rows), list(predictions), test_labels, metrics, setup, groups, replicates, test_weights, unit
-    )
+    return pd.DataFrame(rows), list(predictions)
 
 
 def _runs(entrants: Sequence[Entrant], budget: int, draws: int, single: bool) -> Iterator[tuple]:
@@ -395,6 +410,60 @@ def _runs(entrants: Sequence[Entrant], budget: int, draws: int, single: bool) ->
                 seeds = (seeds[draw % len(seeds)],)
             for seed in seeds:
                 yield entrant, budget, draw, seed
+
+
+# ------------------------------------------------------------------------------------------- the study over users
+
+
+def ranking_entrant(
+    name: str, family: str, rank: Callable[[int], Ranking], seeds: tuple[int, ...] = (0,), setup_seconds: float = 0.0
+) -> Entrant:
+    """A recommender that ranks the users of one holdout, given a seed."""
+    return Entrant(name, family, lambda index, seed: rank(seed), seeds=seeds, setup_seconds=setup_seconds)
+
+
+def ranking_study(entrants: Sequence[Entrant], holdout: Holdout, k: int = 10, replicates: int = 1000) -> Study:
+    """Run recommenders on the users of a holdout; runs go side by side, one per core.
+
+    There is one budget, all users, and one draw. The replicates of an interval resample users, the same for all
+    entrants, and seeds.
+
+    Parameters
+    ----------
+    entrants : of ``ranking_entrant``.
+    k : length of the lists; the metrics are ndcg_at_k and hit_rate_at_k.
+
+    Raises
+    ------
+    ValueError
+        If an entrant ranks other users than those of the holdout, or lists of another length.
+    """
+    n = len(holdout.users)
+
+    def scored(ranking: Ranking) -> dict[str, float]:
+        if ranking.k != k or not np.array_equal(ranking.users, holdout.users):
+            raise ValueError(
+                f"a ranking has {len(ranking.users)} users and lists of {ranking.k}, not the {n} users of the holdout "
+                f"and lists of {k}; use evaluate_ranking(score, holdout, k={k}) with this holdout."
+            )
+        return {name: float(metric(labels, ranking)[0]) for name, metric in metrics.items()}
+
+    labels = np.zeros(n, dtype=int)
+    metrics = {f"ndcg_at_{k}": _mean_over_users("ndcg"), f"hit_rate_at_{k}": _mean_over_users("hit")}
+    plan = [(entrant, n, 0, seed) for entrant in entrants for seed in entrant.seeds]
+    frame, rankings = _run_all(plan, {(n, 0): np.arange(n)}, scored, "ranking study")
+    setup = {entrant.name: entrant.setup_seconds for entrant in entrants}
+    return Study(frame, rankings, labels, metrics, setup, replicates=replicates, unit="users")
+
+
+def _mean_over_users(field: str) -> Metric:
+    """A metric that is the weighted mean of what a Ranking holds for each user."""
+
+    def metric(labels: np.ndarray, ranking: Ranking, weights: np.ndarray | None = None) -> np.ndarray:
+        weights = np.ones((1, len(labels))) if weights is None else weights
+        return weights @ getattr(ranking, field) / weights.sum(axis=1)
+
+    return metric
 
 
 # --------------------------------------------------------------------------------------------------- the verdict
