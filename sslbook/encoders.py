@@ -171,7 +171,7 @@ class ItemTransformer(nn.Module):
 
     def __init__(
         self, n_items: int, width: int = 64, layers: int = 2, heads: int = 2, longest: int = 50,
-        share_dropped: float = 0.3, causal: bool = True, input_scale: float = 48.0,
+        share_dropped: float = 0.3, causal: bool = True, input_scale: float = 24.0,
     ):  # fmt: skip
         super().__init__()
         self.n_items, self.longest, self.share_dropped, self.out_features = n_items, longest, share_dropped, width
@@ -275,3 +275,9 @@ def encode_events(
         here = rows[batch, :longest]
         out[here[here >= 0]] = values[here >= 0]
     return out
+
+
+@torch.no_grad()
+def item_scores(encoder: ItemTransformer, histories: np.ndarray) -> np.ndarray:
+    """Score every item as the next one of some histories (n, length), -1 behind the last; float32 (n, n_items)."""
+    return encode(encoder, histories) @ encoder.item_vectors.cpu().numpy().T
