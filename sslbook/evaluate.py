@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import logit, softmax
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 from torch import Tensor, nn
@@ -448,6 +448,24 @@ def linear_probe(
     model = _logistic_path(features, labels, weight, grid[best : best + 1])[0]
     scores = _probabilities(model, test_features, classes)
     return Prediction(scores, decide(held_scores[best], held_labels, scores))
+
+
+def ridge_probe(features: np.ndarray, labels: np.ndarray, test_features: np.ndarray) -> Prediction:
+    """Linear regression of many yes-or-no labels at once; one penalty, chosen by leave-one-out on the given labels.
+
+    Parameters
+    ----------
+    features : float array, shape (n, d), standardised (see ``standardise``).
+    labels : int array, shape (n, k), 0 or 1; a case can have several labels, or none.
+    test_features : float array, shape (n_test, d)
+
+    Returns
+    -------
+    Prediction with scores and decisions of shape (n_test, k); the scores rank cases and are no probabilities.
+    """
+    model = RidgeCV(np.logspace(0, 5, 11)).fit(features, labels)
+    scores = model.predict(test_features)
+    return Prediction(scores, (scores > 0.5).astype(int))
 
 
 def _logistic_path(

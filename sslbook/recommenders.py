@@ -287,6 +287,31 @@ class Blend:
         return sum(weight * z_scores(part.score(users)) for part, weight in zip(self.parts, self.weights, strict=True))
 
 
+def cooccurrence_vectors(history: Interactions, window: int = 3, size: int = 48, seed: int = 0) -> np.ndarray:
+    """Item vectors from counts: singular vectors of the positive pointwise mutual information (Levy and Goldberg 2014).
+
+    Items are near each other that occur near the same items. Contexts are smoothed by the power 0.75, and singular
+    values enter with their square root, as the paper advises.
+
+    Parameters
+    ----------
+    window : visits between two items, at most; a pair d visits apart counts 1 / 2^(d - 1), in both directions.
+
+    Returns
+    -------
+    float array, shape (n_items, size)
+    """
+    near = Markov(window, distance_decay=0.5, backward=1.0).fit(history).follows.tocoo()
+    row, column = near.coords
+    total = near.sum(axis=1)
+    context = total**0.75 / (total**0.75).sum()
+    information = np.log(near.data / (total[row] * context[column]))
+    kept = information > 0
+    matrix = csr_array((information[kept], (row[kept], column[kept])), shape=near.shape)
+    svd = TruncatedSVD(size, random_state=seed)
+    return svd.fit_transform(matrix) / np.sqrt(np.maximum(svd.singular_values_, 1e-12))
+
+
 @dataclass
 class Pretrained:
     """A pretrained encoder of histories as a recommender; ``fit`` reads the histories and trains nothing."""
