@@ -303,8 +303,9 @@ def sampled_ranking(
 
 def _draw_without_repeats(weights: np.ndarray, n: int, barred: csr_array, rng: np.random.Generator) -> np.ndarray:
     """Draw n columns for each row, none that is barred, one after another in proportion to weights; int64 (rows, n)."""
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         arrival = rng.standard_exponential(barred.shape, dtype=np.float32) / weights.astype(np.float32)
+    arrival[:, weights == 0] = np.inf
     arrival[barred.nonzero()] = np.inf
     drawn = np.argpartition(arrival, n - 1, axis=1)[:, :n] if n <= len(weights) else None
     if drawn is None or np.isinf(np.take_along_axis(arrival, drawn, axis=1)).any():

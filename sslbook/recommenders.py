@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from scipy.linalg import get_lapack_funcs
 from scipy.sparse import csr_array, csr_matrix
+from sklearn.decomposition import TruncatedSVD
 
 from sslbook.data import Interactions, item_histories
 from sslbook.encoders import ItemTransformer, item_scores
