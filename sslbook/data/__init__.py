@@ -9,7 +9,7 @@ from .errors import DataError, Offline
 from .histories import EntityDays, event_codes, histories, item_histories, last_events
 from .images import Images, ImageSplit
 from .interactions import Holdout, Interactions
-from .shop import simulate_shop
+from .shop import shop_log, simulate_shop
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import simulate_claims, simulate_creditcard
 from .store import cache_dir, fetch, find
@@ -39,12 +39,14 @@ __all__ = [
     "item_histories",
     "last_events",
     "load",
+    "shop_log",
     "simulate_breast_ultrasound",
     "simulate_card_payments",
     "simulate_cards",
     "simulate_chest_films",
     "simulate_claims",
     "simulate_creditcard",
+    "simulate_shop",
     "simulate_shop",
 ]
 

@@ -1,22 +1,24 @@
 """The data sets the book uses: where they come from, what they may be used for, what is wrong with them."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import coo_array, csr_array
 
 from .card import Card
 from .errors import DataError
 from .images import Images
 from .interactions import Interactions, baskets
-from .shop import simulate_shop
+from .shop import simulate_beauty, simulate_online_retail
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import COMPONENTS, LEGITIMATE, cut_creditcard, simulate_creditcard
-from .tables import read_table
+from .tables import read_table, table_of, words_of
 from .transactions import Transactions
 
 
@@ -105,6 +107,34 @@ def read_beauty(entry: DataSet, paths: list[Path]) -> Interactions:
     names = np.arange(1, users[-1] + 2).astype(str), np.arange(1, items.max() + 2).astype(str)
     pairs = coo_array((np.ones(len(attribute), dtype=bool), (of_item, attribute)), (len(names[1]), attribute.max() + 1))
     return Interactions(users, items, time, baskets(users, time), *names, card=entry.card, attributes=csr_array(pairs))
+
+
+RETAIL = {
+    "user": "CustomerID",
+    "item": "StockCode",
+    "time": "InvoiceDate",
+    "title": "Description",
+    "price": "UnitPrice",
+    "quantity": "Quantity",
+}
+
+
+def read_online_retail(entry: DataSet, paths: list[Path]) -> Interactions:
+    """Read the workbook of the official archive, or the table of the same rows, and keep the products."""
+    if paths[0].suffix == ".zip":
+        with zipfile.ZipFile(paths[0]) as archive:
+            workbook = io.BytesIO(archive.read("Online Retail.xlsx"))
+        table = table_of(pd.read_excel(workbook, engine="calamine"), paths[0].name)
+    else:
+        table = read_table(paths[0])
+    code = words_of(table.frame[RETAIL["item"]])
+    product = code.str[0].str.isdigit().to_numpy(dtype=bool)
+    note = (
+        f"{(~product).sum():,} of {len(product):,} rows are postage, discounts, fees, vouchers and the like (their "
+        "code does not begin with a digit) and were left out, with a few party bags."
+    )
+    card = replace(entry.card, known_problems=(*entry.card.known_problems, note))
+    return Interactions.from_frame(table.take(product), **RETAIL, card=card)
 
 
 def _beauty_file(name: str, size: int, sha256: str, mirror: str) -> DataFile:
@@ -253,7 +283,44 @@ CATALOG: dict[str, DataSet] = {
                 "The last event of one user is earlier than the history of others: what is popular is known ahead.",
             ),
             loader=read_beauty,
-            simulator=partial(simulate_shop, name="beauty"),
+            simulator=simulate_beauty,
+        ),
+        DataSet(
+            name="online_retail",
+            title="Online Retail: the orders of a gift shop",
+            files=(
+                DataFile(
+                    "online+retail.zip",
+                    (
+                        "https://archive.ics.uci.edu/static/public/352/online+retail.zip",
+                        "https://archive.ics.uci.edu/static/public/352/online%2Bretail.zip",
+                    ),
+                    23_715_478,
+                    "f5385cbb54bbebf7196389109c6b0621faab0c304e3702548165e71c84aede8b",
+                ),
+            ),
+            alternative=DataFile(
+                "online_retail.parquet",
+                (),
+                3_182_608,
+                "182ccf7c3beb26b1f92afde72a5daa3f18bd15de9053003e6700e34c603b1bb2",
+                folder="prepared",
+            ),
+            licence="CC BY 4.0",
+            citation="Chen, Sain and Guo (2012), Data mining for the online retail industry: A case study of RFM "
+            "model-based customer segmentation using data mining, Journal of Database Marketing & Customer Strategy "
+            "Management 19(3):197-208, doi:10.1057/dbm.2012.17; data doi:10.24432/C5BW33",
+            provenance="Every line of every invoice of a British web shop for gifts, from December 2010 to December 2011: "
+            "541,909 rows with code, name, pieces and price of the product and number of the customer; UCI "
+            "Machine Learning Repository, data set 352.",
+            known_problems=(
+                "A quarter of the rows has no customer number, and nothing is known of who they are.",
+                "Many customers are wholesalers, who buy hundreds of products at a time and the same again.",
+                "One shop, 13 months: one Christmas and a half, so that seasons and growth cannot be told apart.",
+                "Products have no categories; some were renamed, and the most frequent name is taken.",
+            ),
+            loader=read_online_retail,
+            simulator=simulate_online_retail,
         ),
     )
 }

@@ -2,14 +2,18 @@
 
 import html
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from .card import Card, Described
+from .card import Card, Described, own_card
 from .errors import DataError
 from .pixels import shorten
+from .purchases import Columns, core_of, read_log, titles_of
+from .tables import Table, read_table, table_of
 
 PARTS = {"validation": 2, "test": 1}  # how many events or baskets from the end the target is
 FEWEST = 3  # events or baskets of a user who has targets: something to know, validation, test
@@ -173,6 +177,84 @@ class Interactions(Described):
         text = f"Events {since}; known beside user and item: {shorten(known) or 'nothing'}."
         return f"{self.card._repr_html_()}<p>{html.escape(text)}</p>{self.counts().to_html()}"
 
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame | Table,
+        user: str,
+        item: str,
+        time: str,
+        title: str | None = None,
+        price: str | None = None,
+        quantity: str | None = None,
+        core: int = 5,
+        name: str = "own log",
+        title_of_set: str | None = None,
+        card: Card | None = None,
+    ) -> "Interactions":
+        """Take a log that is in memory, one event per row; the card says what was merged or left out.
+
+        Rows without a user (guests) or an item are left out. Rows of one user, item and time are merged. Rows of
+        negative quantity are cancellations: they take pieces back from the latest earlier purchases of the same user
+        and item, and a purchase without pieces goes; rows of quantity 0 are left out.
+
+        Parameters
+        ----------
+        frame : the log, as a DataFrame or as `sslbook.data.tables.read_table` gives it.
+        user, item : columns of who and what; 17850.0 is read as "17850".
+        time : column of ISO dates or times, with or without a zone, or of numbers that rise with time.
+        title : column of what the item is called; its most frequent text is taken.
+        price : column of the price of one piece; 0 or empty where it is not known.
+        quantity : column of the number of pieces.
+        core : users and items with fewer events are removed, again and again until none is left; 1 keeps all.
+        name, title_of_set : for records, figures and reports.
+        card : of a known data set; what is found here is added to its known problems.
+
+        Raises
+        ------
+        DataError : a column lacks or has two roles, a time or number cannot be read, a price is negative, or fewer
+            than two users or items are left.
+        """
+        table = frame if isinstance(frame, Table) else table_of(frame, "The table")
+        notes: list[str] = []
+        log, start = read_log(table, Columns(user, item, time, title, price, quantity), notes)
+        log = core_of(log, core, table.name, notes)
+        users, user_names = pd.factorize(log["user"].astype(object), sort=True)
+        items, item_names = pd.factorize(log["item"].astype(object), sort=True)
+        seconds = log["time"].to_numpy()
+        order = np.lexsort((seconds, users))
+        users, seconds = users[order].astype(np.int64), seconds[order]
+        basket = baskets(users, seconds)
+        _say_ties_and_short(users, basket, notes)
+        item_names = item_names.to_numpy(dtype=str)
+        titles = None if title is None else titles_of(log, item_names, notes)
+        card = card or own_card(name, title_of_set or name, ())
+        return cls(
+            users,
+            items[order].astype(np.int64),
+            seconds,
+            basket,
+            user_names.to_numpy(dtype=str),
+            item_names,
+            replace(card, known_problems=(*card.known_problems, *notes)),
+            quantity=None if quantity is None else log["quantity"].to_numpy(np.float32)[order],
+            price=None if price is None else log["price"].to_numpy(np.float32)[order],
+            titles=titles,
+            start=start,
+        )
+
+    @classmethod
+    def from_csv(cls, path: Path | str, user: str, item: str, time: str, **options: Any) -> "Interactions":
+        """Read a comma-separated file in UTF-8 with a header; options as for `from_frame`."""
+        path = Path(path)
+        defaults = {"name": path.stem, "title_of_set": f"Log {path.name}"}
+        return cls.from_frame(read_table(path), user, item, time, **defaults | options)
+
+    @classmethod
+    def from_parquet(cls, path: Path | str, user: str, item: str, time: str, **options: Any) -> "Interactions":
+        """Read a .parquet file; options as for `from_frame`."""
+        return cls.from_csv(path, user, item, time, **options)
+
 
 @dataclass(frozen=True, eq=False)
 class Holdout:
@@ -211,3 +293,19 @@ def baskets(users: np.ndarray, time: np.ndarray) -> np.ndarray:
     """Number the baskets of sorted events: those of one user at one time share one; int64 (n,)."""
     new = (np.diff(users) != 0) | (np.diff(time) != 0)
     return np.concatenate([[0], np.cumsum(new)]).astype(np.int64)
+
+
+def _say_ties_and_short(users: np.ndarray, basket: np.ndarray, notes: list[str]) -> None:
+    """Note how many events have no order among themselves, and how many users have no target."""
+    tied = np.bincount(basket)[basket] > 1
+    if tied.any():
+        notes.append(
+            f"{tied.sum():,} of {len(users):,} events have the time of another of the same user: they share a basket, "
+            "and their order, which is not known, is that of the source."
+        )
+    per_user = {"events": np.bincount(users), "baskets": np.bincount(users[np.unique(basket, return_index=True)[1]])}
+    for what, counts in per_user.items():
+        if (counts < FEWEST).any():
+            notes.append(
+                f"{(counts < FEWEST).sum():,} users have fewer than {FEWEST} {what}: no target by {what[:-1]}."
+            )

@@ -99,6 +99,17 @@ def read_table(path: Path | str) -> Table:
     return table_of(frame.set_axis(frame.index + 2, axis="index").dropna(how="all"), path.name, unit="line")
 
 
+def check_columns(table: Table, columns: Sequence[str | None], roles: str) -> None:
+    """Refuse columns that are not there, and a column named twice; None stands for a role without a column."""
+    used = [column for column in columns if column is not None]
+    for column in used:
+        if column not in table.frame:
+            found = ", ".join(repr(name) for name in table.frame)
+            raise DataError(f"{table.name} has no column {column!r}; it has {found}: name the right one.")
+        if used.count(column) > 1:
+            raise DataError(f"Column {column!r} is named twice among {roles}; give it one role.")
+
+
 def _tidy_column(column: pd.Series) -> pd.Series:
     """Return numbers and dates as they are, numbers among missing values as numbers, all else tidied."""
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
@@ -217,8 +228,8 @@ def words_of(column: pd.Series) -> pd.Series:
     return values.map({value: word(value) for value in known}).astype(object).where(values.notna(), None)
 
 
-def numbers_of(table: Table, column: str) -> np.ndarray:
-    """Return a column as float32 (n,), NaN where it is missing.
+def numbers_of(table: Table, column: str, mend: str = "mend it, or list the column as categorical") -> np.ndarray:
+    """Return a column as float32 (n,), NaN where it is missing; `mend` says what to do with text.
 
     Raises
     ------
@@ -229,7 +240,7 @@ def numbers_of(table: Table, column: str) -> np.ndarray:
         raise DataError(f"Column {column!r} of {table.name} holds dates; turn it into a number, such as days.")
     numbers = pd.to_numeric(values, errors="coerce").astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
     broken = np.isnan(numbers) & values.notna().to_numpy()
-    table.refuse(broken, f"a {column} that is not a number", "mend it, or list the column as categorical", values)
+    table.refuse(broken, f"a {column} that is not a number", mend, values)
     with np.errstate(over="ignore"):
         numbers = numbers.astype(np.float32)
     table.refuse(np.isinf(numbers), f"an infinite {column}", "mend it, or leave it empty", values)

@@ -16,6 +16,7 @@ from .pixels import shorten
 from .splits import remove_known, split_in_time
 from .tables import (
     Table,
+    check_columns,
     codes_of,
     findings_of,
     is_constant,
@@ -355,16 +356,8 @@ def _check_columns(
     for what, names in (("numeric", numeric), ("categorical", categorical)):
         if isinstance(names, str):
             raise DataError(f"{what} is {names!r}; give a list of columns, [{names!r}].")
-    used = [column for column in (*roles, *(numeric or ()), *(categorical or ())) if column is not None]
-    for column in used:
-        if column not in table.frame:
-            found = ", ".join(repr(name) for name in table.frame)
-            raise DataError(f"{table.name} has no column {column!r}; it has {found}: name the right one.")
-        if used.count(column) > 1:
-            raise DataError(
-                f"Column {column!r} is named twice among time, label, entity, weight, numeric and categorical; give "
-                "it one role."
-            )
+    named = "time, label, entity, weight, numeric and categorical"
+    check_columns(table, (*roles, *(numeric or ()), *(categorical or ())), named)
 
 
 def _seconds(delay: str | float) -> float:
