@@ -310,7 +310,7 @@ CATALOG: dict[str, DataSet] = {
             citation="Chen, Sain and Guo (2012), Data mining for the online retail industry: A case study of RFM "
             "model-based customer segmentation using data mining, Journal of Database Marketing & Customer Strategy "
             "Management 19(3):197-208, doi:10.1057/dbm.2012.17; data doi:10.24432/C5BW33",
-            provenance="Every line of every invoice of a British web shop for gifts, from December 2010 to December 2011: "
+            provenance="Every line of the invoices of a British web shop for gifts, December 2010 to December 2011: "
             "541,909 rows with code, name, pieces and price of the product and number of the customer; UCI "
             "Machine Learning Repository, data set 352.",
             known_problems=(
