@@ -1,10 +1,13 @@
 """Encoders: networks that turn a picture, a row of a table or a history of events into a vector."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.stats import ortho_group
 from torch import Tensor, nn
 
 from sslbook.augment import to_tensor
@@ -184,6 +187,21 @@ class ItemTransformer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"share_dropped={self.share_dropped}, causal={self.causal}, input_scale={self.input_scale}"
+
+    @torch.no_grad()
+    def start_from(self, vectors: np.ndarray, seed: int = 0, std: float = 0.05) -> ItemTransformer:
+        """Let the item vectors start from given ones, of co-occurrence for example, instead of noise.
+
+        They are rotated at random, so that no head gets all that matters, and scaled to the deviation ``std``.
+
+        Parameters
+        ----------
+        vectors : float array, shape (n_items, width)
+        """
+        rotation = ortho_group.rvs(vectors.shape[1], random_state=seed)
+        start = torch.as_tensor(vectors @ rotation / vectors.std() * std, dtype=torch.float32)
+        self.items.weight[: self.n_items] = start
+        return self
 
     @property
     def item_vectors(self) -> Tensor:

@@ -21,6 +21,7 @@ from sslbook.encoders import (
     dropout,
     encode,
     encode_events,
+    item_scores,
 )
 
 
@@ -466,3 +467,26 @@ def test_gradients_pass_where_nothing_was_dropped():
     dropped = dropout(x, 0.5, generator())
     dropped.sum().backward()
     assert torch.equal(x.grad, 2.0 * (dropped != 0))
+
+
+def test_given_item_vectors_keep_their_angles_and_the_mask_stays():
+    vectors = np.random.default_rng(0).normal(0, 2, (30, 8))
+    network = ItemTransformer(30, width=8)
+    mask = network.items.weight[30].clone()
+    assert network.start_from(vectors, seed=1, std=0.05) is network
+    began = network.item_vectors.detach().numpy()
+    assert began.std() == pytest.approx(0.05, rel=0.5)
+    np.testing.assert_allclose(began @ began.T, vectors @ vectors.T * (0.05 / vectors.std()) ** 2, rtol=1e-3, atol=1e-5)
+    assert torch.equal(network.items.weight[30], mask) and network.items.weight.requires_grad
+    again = ItemTransformer(30, width=8).start_from(vectors, seed=2).item_vectors.detach().numpy()
+    assert not np.allclose(began, again), "another seed turns them another way"
+
+
+def test_item_scores_are_products_of_the_last_state_and_the_item_vectors():
+    torch.manual_seed(0)
+    network = ItemTransformer(12, width=8, longest=5)
+    histories = np.array([[3, 1, -1, -1, -1], [0, 5, 7, 2, 9]], dtype=np.int32)
+    scores = item_scores(network, histories)
+    states = network.states(torch.from_numpy(histories)).detach().numpy()
+    np.testing.assert_allclose(scores[0], network.item_vectors.detach().numpy() @ states[0, 1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(scores[1], network.item_vectors.detach().numpy() @ states[1, 4], rtol=1e-4, atol=1e-6)

@@ -28,6 +28,7 @@ from sslbook.evaluate import (
     money_saved,
     predict,
     recall_at_false_positive_rate,
+    ridge_probe,
     roc_auc,
     sensitivity_at_specificity,
     standardise,
@@ -670,3 +671,24 @@ def test_fine_tuning_starts_from_the_features_that_were_learnt():
         for encoder in (taught, new_encoder())
     )
     assert pretrained > scratch + 0.1
+
+
+def test_the_ridge_probe_is_ridge_regression_at_the_best_leave_one_out_penalty():
+    rng = np.random.default_rng(0)
+    features, held = rng.normal(size=(40, 6)), rng.normal(size=(9, 6))
+    labels = (features @ rng.normal(size=(6, 3)) + rng.normal(size=(40, 3)) > 0).astype(int)
+
+    def fitted(x, y, penalty):
+        weights = np.linalg.solve(
+            (x - x.mean(0)).T @ (x - x.mean(0)) + penalty * np.eye(6), (x - x.mean(0)).T @ (y - y.mean(0))
+        )
+        return lambda z: (z - x.mean(0)) @ weights + y.mean(0)
+
+    def left_out(penalty):
+        rest = [np.arange(40) != i for i in range(40)]
+        return np.mean([(fitted(features[r], labels[r], penalty)(features[~r]) - labels[~r]) ** 2 for r in rest])
+
+    best = min(np.logspace(0, 5, 11), key=left_out)
+    prediction = ridge_probe(features, labels, held)
+    np.testing.assert_allclose(prediction.scores, fitted(features, labels, best)(held), atol=1e-6)
+    np.testing.assert_array_equal(prediction.decisions, prediction.scores > 0.5)

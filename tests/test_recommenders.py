@@ -5,11 +5,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from sslbook.data import Interactions
 from sslbook.data.card import own_card
 from sslbook.data.interactions import baskets
+from sslbook.encoders import ItemTransformer, item_scores
 from sslbook.ranking import evaluate_ranking
 from sslbook.recommenders import (
     EASE,
@@ -18,7 +20,9 @@ from sslbook.recommenders import (
     Markov,
     MatrixFactorisation,
     Popularity,
+    Pretrained,
     RepeatPurchase,
+    cooccurrence_vectors,
     inverse_in_place,
     profiles,
     strongest,
@@ -278,3 +282,40 @@ def test_test_items_in_training_are_caught(model):
     leaky = evaluate_ranking(model.score, holdout).hit.mean()
     assert honest == pytest.approx(10 / 196, abs=3 * np.sqrt(0.05 / 400))
     assert leaky > 5 * honest
+
+
+def test_a_pretrained_encoder_reads_the_last_items_of_its_users():
+    torch.manual_seed(0)
+    log, network = shop(), ItemTransformer(N_ITEMS, width=8, longest=4)
+    scores = Pretrained(network).fit(log).score(np.array([5, 2]))
+    for user, row in zip((5, 2), scores, strict=True):
+        last = log.items[log.users == user][-4:]
+        np.testing.assert_allclose(row, item_scores(network, last[None].astype(np.int32))[0], rtol=1e-4, atol=1e-6)
+
+
+def test_cooccurrence_vectors_are_the_singular_vectors_of_positive_information():
+    log, size = shop(), 5
+    together = Markov(3, distance_decay=0.5, backward=1.0).fit(log).follows.toarray()
+    information = np.zeros_like(together)
+    context = together.sum(axis=0) ** 0.75
+    for i, j in np.argwhere(together > 0):
+        chance = together[i].sum() / together.sum() * context[j] / context.sum()
+        information[i, j] = max(0, np.log(together[i, j] / together.sum() / chance))
+    left, values, _ = np.linalg.svd(information)
+    vectors = cooccurrence_vectors(log, window=3, size=size)
+    expected = left[:, :size] * np.sqrt(values[:size])
+    np.testing.assert_allclose(vectors @ vectors.T, expected @ expected.T, atol=1e-3)
+
+
+def test_items_bought_near_each_other_get_near_vectors():
+    rng = np.random.default_rng(0)
+    users = np.repeat(np.arange(60), 8)
+    items = (users % 2) * 6 + rng.integers(6, size=len(users))  # two tastes: items 0 to 5, and 6 to 11
+    time = np.tile(np.arange(8.0), 60)
+    who, names = np.arange(60).astype(str), np.arange(12).astype(str)
+    log = Interactions(users, items, time, baskets(users, time), who, names, own_card("shop", "Shop", ()))
+    vectors = cooccurrence_vectors(log, size=2)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosine = vectors @ vectors.T
+    same = np.arange(12)[:, None] // 6 == np.arange(12) // 6
+    assert cosine[same].min() > cosine[~same].max()
