@@ -300,7 +300,7 @@ def cooccurrence_vectors(history: Interactions, window: int = 3, size: int = 48,
 
     Returns
     -------
-    float array, shape (n_items, size)
+    float array, shape (n_items, size); of a small catalogue the last columns may be zeros
     """
     near = Markov(window, distance_decay=0.5, backward=1.0).fit(history).follows.tocoo()
     row, column = near.coords
@@ -309,8 +309,9 @@ def cooccurrence_vectors(history: Interactions, window: int = 3, size: int = 48,
     information = np.log(near.data / (total[row] * context[column]))
     kept = information > 0
     matrix = csr_array((information[kept], (row[kept], column[kept])), shape=near.shape)
-    svd = TruncatedSVD(size, random_state=seed)
-    return svd.fit_transform(matrix) / np.sqrt(np.maximum(svd.singular_values_, 1e-12))
+    svd = TruncatedSVD(min(size, history.n_items - 1), random_state=seed)
+    vectors = svd.fit_transform(matrix) / np.sqrt(np.maximum(svd.singular_values_, 1e-12))
+    return np.pad(vectors, ((0, 0), (0, size - vectors.shape[1])))
 
 
 @dataclass

@@ -305,6 +305,8 @@ def test_cooccurrence_vectors_are_the_singular_vectors_of_positive_information()
     vectors = cooccurrence_vectors(log, window=3, size=size)
     expected = left[:, :size] * np.sqrt(values[:size])
     np.testing.assert_allclose(vectors @ vectors.T, expected @ expected.T, atol=1e-3)
+    wide = cooccurrence_vectors(log, size=20)
+    assert wide.shape == (N_ITEMS, 20) and not wide[:, N_ITEMS:].any()
 
 
 def test_items_bought_near_each_other_get_near_vectors():
