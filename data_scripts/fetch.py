@@ -39,11 +39,12 @@ def describe(name: str) -> str:
 
 
 def alternative(name: str) -> str:
-    """Say so where a sample serves in place of the official files."""
+    """Say so where another file serves in place of the official ones."""
     entry = data.find(name)
     if wanted(entry) == entry.files:
         return ""
-    return f" (a sample; to download {', '.join(file.name for file in entry.files)} move it away)"
+    official = ", ".join(file.name for file in entry.files)
+    return f" (in place of {official}; to download that move it away)"
 
 
 if __name__ == "__main__":

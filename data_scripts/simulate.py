@@ -1,5 +1,5 @@
 """Write the stand-in of a data set to one file: images as .npz, which sslbook.data.Images.from_npz reads, tables as
-.csv or .parquet, which sslbook.data.Transactions.from_csv and from_parquet read."""
+.csv or .parquet, which from_csv and from_parquet of sslbook.data.Transactions (of Interactions for a shop) read."""
 
 import argparse
 import inspect
@@ -24,6 +24,8 @@ def main(argv: list[str] | None = None) -> None:
         drawn = simulator(**knobs)
         if isinstance(drawn, pd.DataFrame):
             said = write_table(drawn, output)
+        elif isinstance(drawn, data.Interactions):
+            raise data.DataError(f"{name} is drawn in memory only; write the table 'shop', a log of the same kind.")
         else:
             drawn.to_npz(output)
             said = f"{drawn.card.title}, SIMULATED\n{drawn.counts()}"
@@ -54,6 +56,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--n", type=int, help="rows of a table (default: the stand-in's own)")
     parser.add_argument("--n-cards", type=int, help="cards of card payments (default: the stand-in's own)")
     parser.add_argument("--days", type=int, help="days of card payments (default: the stand-in's own)")
+    parser.add_argument("--n-users", type=int, help="shoppers of a shop (default: 3000)")
+    parser.add_argument("--n-items", type=int, help="items of a shop (default: 1200)")
+    parser.add_argument("--order", type=float, help="0 to 1, how often an event is a sequel of the last (default: 1)")
+    parser.add_argument("--season", type=float, help="spread of the seasons of a shop (default: 1)")
+    parser.add_argument("--repeats", type=float, help="0 to 1, how often something is bought again (default: 0)")
     parser.add_argument("--prevalence", type=float, help="share of the cards that suffer a fraud (default: 0.2)")
     parser.add_argument("--label-delay", type=float, help="days within which a fraud is reported (default: 7)")
     parser.add_argument("--difficulty", type=float, help="above 0; 2 halves the signal, 0.5 doubles it (default: 1)")

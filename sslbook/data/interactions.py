@@ -173,7 +173,7 @@ class Interactions(Described):
 
     def _repr_html_(self) -> str:
         known = [f for f in ("quantity", "price", "titles", "attributes") if getattr(self, f) is not None]
-        since = "in the order of the source" if self.start is None else f"from {self.start:%Y-%m-%d}"
+        since = "without dates" if self.start is None else f"from {self.start:%Y-%m-%d}"
         text = f"Events {since}; known beside user and item: {shorten(known) or 'nothing'}."
         return f"{self.card._repr_html_()}<p>{html.escape(text)}</p>{self.counts().to_html()}"
 

@@ -12,6 +12,7 @@ import pandas as pd
 from .card import Card, simulated_card
 from .cards import simulate_card_payments
 from .errors import DataError
+from .shop import shop_log
 from .tables import Table, table_of
 from .transactions import Transactions
 
@@ -218,4 +219,9 @@ def _check(n: int, least: int, difficulty: float = 1.0, nuisance: float = 0.0) -
         raise DataError(f"difficulty is {difficulty} and nuisance {nuisance}; give one above 0 and one not below.")
 
 
-TABLES = {"creditcard": creditcard_table, "claims": simulate_claims, "cards": simulate_card_payments}
+TABLES = {
+    "creditcard": creditcard_table,
+    "claims": simulate_claims,
+    "cards": simulate_card_payments,
+    "shop": shop_log,
+}

@@ -70,7 +70,7 @@ def test_simulate_fails_with_a_sentence(tmp_path, monkeypatch, arguments):
         program("simulate")(arguments)
 
 
-def test_fetch_says_that_a_sample_serves(tiny, host, payload, monkeypatch, capsys):
+def test_fetch_says_that_another_file_serves(tiny, host, payload, monkeypatch, capsys):
     path = tiny(f"{host}/good")
     entry = data.CATALOG["tiny"]
     sample = dataclasses.replace(entry.files[0], name="sample.npz", urls=(), folder="prepared")
@@ -82,7 +82,7 @@ def test_fetch_says_that_a_sample_serves(tiny, host, payload, monkeypatch, capsy
     program("fetch")(["tiny", "--list"])
     printed = capsys.readouterr().out
     assert str(place) in printed
-    assert printed.count("a sample; to download tiny.npz move it away") == 2
+    assert printed.count("in place of tiny.npz; to download that move it away") == 2
     assert not path.exists()
 
 
