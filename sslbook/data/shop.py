@@ -116,7 +116,7 @@ def shop_log(
     repeats : 0 to 1, chance that an event after the first visit is an item of an earlier visit again; all other events
         are items that are new to the user.
     events : mean events of a user, above 5, which is the least.
-    basket : mean events of a visit, from 1; those of one visit have one time.
+    basket : about how many events a visit has, from 1; those of one visit have one time.
 
     Returns
     -------
@@ -170,7 +170,7 @@ def _catalogue(n_items: int, rng: np.random.Generator) -> pd.DataFrame:
             "category": category,
             "brand": brand,
             "colour": colour,
-            "price": np.exp(level + rng.normal(0, 0.2, n_items)).round(2) + 0.1,
+            "price": (np.exp(level + rng.normal(0, 0.2, n_items)) + 0.1).round(2),
             "popularity": 1 / (rng.permutation(n_items) + 20) ** 0.8,
         }
     )
