@@ -1,8 +1,11 @@
 """The real files, where $SSLBOOK_DATA holds them."""
 
 import os
+import runpy
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from sslbook import data
@@ -63,6 +66,85 @@ def test_creditcard_sample():
     assert (whole.weights[whole.labels == 1] == 1).all()
     size = (CACHE / "prepared" / "creditcard_sample.parquet").stat().st_size
     assert size == data.CATALOG["creditcard"].alternative.size
+
+
+@needs(CACHE / "raw" / "Beauty.txt")
+def test_beauty():
+    log = data.load("beauty", source="real")
+    assert log.source == "real"
+    assert log.counts().iloc[0, :4].tolist() == [22_363, 12_101, 198_502, 198_502]
+    assert log.counts()["share of repeats"].item() == 0
+    assert np.bincount(log.users).min() == np.bincount(log.items).min() == 5
+    assert log.items[:5].tolist() == [0, 1, 2, 3, 4]  # the first line of the file is "1 1 2 3 4 5"
+    assert log.items[-5:].tolist() == [
+        6465,
+        9743,
+        3024,
+        10606,
+        10486,
+    ]  # and the last "22363 6466 9744 3025 10607 10487"
+    assert (log.user_names[-1], log.item_names[-1]) == ("22363", "12101")
+    assert log.attributes.shape[0] == 12_101
+    assert np.flatnonzero(log.attributes[[3]].toarray()).tolist() == [0, 1, 2]  # "4": [1, 2, 3]
+    test = log.holdout("test")
+    assert len(test.users) == 22_363
+    assert test.targets[[22_362]].indices.tolist() == [10_486]
+    assert [(CACHE / "raw" / file.name).stat().st_size for file in data.CATALOG["beauty"].files] == [1_090_094, 305_674]
+
+
+@needs(CACHE / "prepared" / "online_retail.parquet")
+@pytest.mark.skipif((CACHE / "raw" / "online+retail.zip").exists(), reason="the official file goes first")
+def test_online_retail():
+    log = data.load("online_retail", source="real")
+    assert log.counts().iloc[0, :4].tolist() == [4_086, 3_171, 381_972, 17_873]
+    assert log.counts()["share of repeats"].item() == pytest.approx(0.311, abs=0.001)
+    assert log.start == pd.Timestamp("2010-12-01")
+    assert np.bincount(log.users).min() >= 5 <= np.bincount(log.items).min()
+    assert log.titles[log.item_names == "85123A"].tolist() == ["WHITE HANGING HEART T-LIGHT HOLDER"]
+    assert not {"POST", "M", "D", "DOT", "BANK CHARGES"} & set(log.item_names)
+    assert log.quantity.min() > 0 < np.nanmin(log.price)
+    said = " ".join(log.card.known_problems)
+    for count in (
+        "2,995 of 541,909",
+        "134,005 of 538,914",
+        "10,092 rows repeat",
+        "8,539 rows of negative",
+        "2,714 pur",
+    ):
+        assert count in said
+    assert len(log.holdout("test", by="basket").users) == 1_975
+    assert len(log.holdout("test", by="basket").new_only().users) == 1_727
+    size = (CACHE / "prepared" / "online_retail.parquet").stat().st_size
+    assert size == data.CATALOG["online_retail"].alternative.size
+
+
+@needs(CACHE / "raw" / "Beauty.txt")
+@needs(CACHE / "prepared" / "online_retail.parquet")
+def test_fetch_finds_both_logs_in_the_cache(monkeypatch, capsys):
+    monkeypatch.setenv("SSLBOOK_OFFLINE", "1")
+    main = runpy.run_path(str(Path(__file__).parents[2] / "data_scripts" / "fetch.py"))["main"]
+    main(["beauty", "online_retail"])
+    main(["beauty", "online_retail", "--list"])
+    printed = capsys.readouterr().out
+    assert printed.count("Beauty_item2attributes.json") == 2
+    assert printed.count("online_retail.parquet") + printed.count("online+retail.zip") >= 2
+    assert "not fetched yet" not in printed
+
+
+@needs(CACHE / "prepared" / "online_retail.parquet")
+def test_every_unit_of_online_retail_is_accounted_for():
+    """Pieces bought and taken back, added up by hand, are those of the container before the 5-core."""
+    columns = ["CustomerID", "StockCode", "InvoiceDate", "Quantity"]
+    table = pd.read_parquet(CACHE / "prepared" / "online_retail.parquet", columns=columns).dropna()
+    table = table[table["StockCode"].str[0].str.isdigit()]
+    named = {"user": "CustomerID", "item": "StockCode", "time": "InvoiceDate", "quantity": "Quantity"}
+    log = data.Interactions.from_frame(table, **named, core=1)
+    back_first = table.sort_values(["InvoiceDate", "Quantity"], ascending=[True, False], kind="stable")
+    held: dict[tuple, int] = {}
+    for user, item, _, pieces in back_first.itertuples(index=False):
+        held[user, item] = max(held.get((user, item), 0) + pieces, 0)
+    assert log.matrix(log.quantity).sum(dtype=np.float64) == sum(held.values())
+    assert log.matrix().nnz == sum(pieces > 0 for pieces in held.values())
 
 
 @needs(MRI)

@@ -134,6 +134,9 @@ def test_simulate_writes_card_payments(tmp_path, capsys):
         (["claims", "x.csv", "--n-cards", "60"], "claims has no knob 'n_cards'"),
         (["cards", "x.csv", "--n", "1000"], "cards has no knob 'n'"),
         (["cards", "x.csv", "--days", "10"], "days 10; draw at least 50 cards and 45 days"),
+        (["cards", "x.csv", "--order", "1"], "cards has no knob 'order'"),
+        (["shop", "x.csv", "--order", "2"], "order is 2.0; give a number from 0 to 1"),
+        (["beauty", "x.csv"], "beauty is drawn in memory only; write the table 'shop'"),
         (["claims", "x.npz"], "does not end in .csv or .parquet"),
         (["claims", "gone/x.csv"], "gone"),
     ],
@@ -143,6 +146,20 @@ def test_simulate_refuses_what_a_table_has_not(tmp_path, monkeypatch, arguments,
     with pytest.raises(SystemExit, match=f"was not written: .*{said}"):
         program("simulate")(arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_simulate_writes_a_log_that_the_container_reads(tmp_path, capsys, ending):
+    path = tmp_path / f"shop.{ending}"
+    knobs = ["--n-users", "90", "--n-items", "120", "--order", "0.5", "--season", "0", "--repeats", "0.3"]
+    program("simulate")(["shop", str(path), "--seed", "2", *knobs])
+    assert "SIMULATED, with the columns user, item, time, title, price, quantity" in capsys.readouterr().out
+    shop = data.simulate_shop(90, 120, seed=2, order=0.5, season=0, repeats=0.3)
+    columns = {column: column for column in ("user", "item", "time", "title", "price", "quantity")}
+    log = data.Interactions.from_parquet(path, **columns)
+    assert (log.items == shop.items).all()
+    assert (log.time == shop.time).all()
+    assert (log.titles == shop.titles).all()
 
 
 def test_prepare_folder(folder, tmp_path, capsys):

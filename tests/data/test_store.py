@@ -2,12 +2,15 @@
 
 import errno
 import hashlib
+import io
 import socket
 import tempfile
 import time
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import requests
@@ -303,3 +306,174 @@ def test_creditcard_without_network(cache, monkeypatch, capsys):
     monkeypatch.setenv("SSLBOOK_OFFLINE", "1")
     assert data.load("creditcard").source == "simulated"
     assert "SIMULATED DATA instead of creditcard" in capsys.readouterr().out
+
+
+class TestBeauty:
+    FILES = (b"1 3 1 2\n2 2 3\n3 1 2 3\n", b'{"3": [1, 2], "1": [4]}')
+
+    @pytest.fixture
+    def small(self, cache, monkeypatch):
+        """Place small files in the format of the official two, with the hashes the catalog expects."""
+        entry = data.CATALOG["beauty"]
+        files = [
+            replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+            for file, content in zip(entry.files, self.FILES, strict=True)
+        ]
+        for file, content in zip(files, self.FILES, strict=True):
+            place(cache / "raw" / file.name, content)
+        monkeypatch.setitem(data.CATALOG, "beauty", replace(entry, files=tuple(files)))
+        return cache / "raw"
+
+    def test_lines_are_histories(self, small):
+        log = data.load("beauty", source="real")
+        assert log.users.tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+        assert log.items.tolist() == [2, 0, 1, 1, 2, 0, 1, 2]
+        assert log.time.tolist() == [0, 1, 2, 0, 1, 0, 1, 2]
+        assert log.attributes.toarray().tolist() == [[0, 0, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]]
+        assert log.card == data.CATALOG["beauty"].card
+
+    def test_both_files_are_verified(self, small):
+        (small / "Beauty_item2attributes.json").write_bytes(b"{}")
+        with refuses("Beauty_item2attributes.json", "not the official file"):
+            data.load("beauty")
+
+    def test_one_file_alone_is_not_enough(self, small, monkeypatch, capsys):
+        (small / "Beauty.txt").unlink()
+        monkeypatch.setenv("SSLBOOK_OFFLINE", "1")
+        with refuses("Beauty.txt is not in", error=data.Offline):
+            data.load("beauty", source="real")
+        assert data.load("beauty").source == "simulated"
+        assert "SIMULATED DATA instead of beauty" in capsys.readouterr().out
+
+
+CELLS = """<?xml version="1.0" encoding="UTF-8"?>
+<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{rows}</sheetData></worksheet>"""
+WORKBOOK = {
+    "[Content_Types].xml": """<?xml version="1.0" encoding="UTF-8"?>
+<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
+<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>
+<Default Extension="xml" ContentType="application/xml"/>
+<Override PartName="/xl/workbook.xml"
+ ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/></Types>""",
+    "_rels/.rels": """<?xml version="1.0" encoding="UTF-8"?>
+<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1"
+ Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument" Target="xl/workbook.xml"/>
+</Relationships>""",
+    "xl/workbook.xml": """<?xml version="1.0" encoding="UTF-8"?>
+<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+ xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships">
+<sheets><sheet name="Online Retail" sheetId="1" r:id="rId1"/></sheets></workbook>""",
+    "xl/_rels/workbook.xml.rels": """<?xml version="1.0" encoding="UTF-8"?>
+<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="rId1"
+ Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet" Target="worksheets/sheet1.xml"/>
+<Relationship Id="rId2" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/styles"
+ Target="styles.xml"/></Relationships>""",
+    "xl/styles.xml": """<?xml version="1.0" encoding="UTF-8"?>
+<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><cellXfs count="2"><xf numFmtId="0"/>
+<xf numFmtId="22" applyNumberFormat="1"/></cellXfs></styleSheet>""",
+}  # as a spreadsheet program writes it; number format 22 is a date with a time
+
+
+def workbook_of(table: pd.DataFrame) -> bytes:
+    """A workbook of one sheet with a table."""
+
+    def cell(value: object) -> str:
+        if pd.isna(value):
+            return "<c/>"
+        if isinstance(value, pd.Timestamp):
+            return f'<c s="1"><v>{(value - pd.Timestamp("1899-12-30")) / pd.Timedelta(days=1)}</v></c>'
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        return f"<c><v>{value}</v></c>"
+
+    rows = [list(table), *table.astype(object).itertuples(index=False)]
+    written = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+    return zip_of(WORKBOOK | {"xl/worksheets/sheet1.xml": CELLS.format(rows=written)})
+
+
+def zip_of(members: dict[str, str | bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in members.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+class TestOnlineRetail:
+    @pytest.fixture
+    def table(self):
+        """Two customers and a guest, six products, postage, and one order that is cancelled."""
+        time = pd.Timestamp("2010-12-01 08:26")
+        orders = [(17850.0, f"8512{i}A", time + pd.Timedelta(hours=i)) for i in range(5)]
+        orders += [(13047.0, f"8512{i}A", time + pd.Timedelta(days=i)) for i in range(5)]
+        orders += [
+            (customer, code, time + pd.Timedelta(weeks=5))
+            for customer in (17850.0, 13047.0)
+            for code in (22423, "POST")
+        ]
+        rows = pd.DataFrame(orders * 4, columns=["CustomerID", "StockCode", "InvoiceDate"]).astype(
+            {"StockCode": object}
+        )
+        rows["InvoiceDate"] += pd.to_timedelta(np.repeat(range(4), len(orders)) * 90, unit="D")
+        rows = rows.assign(InvoiceNo=536365, Description="HOLDER", Quantity=6, UnitPrice=2.55, Country="United Kingdom")
+        guest, back = rows.iloc[[0]].assign(CustomerID=None), rows.iloc[[5]].assign(Quantity=-6, InvoiceNo="C536379")
+        return pd.concat([rows, guest, back.assign(InvoiceDate=time + pd.Timedelta(days=9))], ignore_index=True)
+
+    @pytest.fixture
+    def official(self, cache, monkeypatch):
+        """Place an archive, with the hash the catalog expects."""
+
+        def put(content: bytes) -> Path:
+            path = cache / "raw" / "online+retail.zip"
+            place(path, content)
+            entry = data.CATALOG["online_retail"]
+            file = replace(entry.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest())
+            monkeypatch.setitem(data.CATALOG, "online_retail", replace(entry, files=(file,)))
+            return path
+
+        return put
+
+    def test_workbook_in_the_archive(self, official, table):
+        official(zip_of({"Online Retail.xlsx": workbook_of(table)}))
+        log = data.load("online_retail", source="real")
+        assert log.user_names.tolist() == ["13047", "17850"]
+        assert log.item_names.tolist() == ["22423", *(f"8512{i}A" for i in range(5))]
+        assert len(log) == 2 * 6 * 4 - 1
+        assert log.start == pd.Timestamp("2010-12-01")
+        assert log.time[0] == pytest.approx((8 + 24) * 3600 + 26 * 60)  # the order of day 0 was cancelled
+        assert set(log.quantity) == {6}
+        assert log.item_prices == pytest.approx(2.55)
+        assert set(log.titles) == {"HOLDER"}
+        said = " ".join(log.card.known_problems)
+        assert "8 of 58 rows are postage" in said
+        assert "1 of 50 rows have no user" in said
+        assert "1 rows of negative quantity are cancellations: 1 purchases are wholly cancelled" in said
+
+    def test_a_table_of_the_same_rows_reads_alike(self, official, table, tmp_path):
+        official(zip_of({"Online Retail.xlsx": workbook_of(table)}))
+        entry = data.CATALOG["online_retail"]
+        path = tmp_path / "online_retail.parquet"
+        table.astype({"StockCode": str, "InvoiceNo": str}).to_parquet(path)
+        one, two = data.load("online_retail", source="real"), entry.loader(entry, [path])
+        for field in ("users", "items", "basket", "quantity", "price", "titles"):
+            assert (getattr(one, field) == getattr(two, field)).all()
+        assert one.time == pytest.approx(two.time)
+
+    def test_damaged_archive(self, official, table):
+        path = official(zip_of({"Online Retail.xlsx": workbook_of(table)}))
+        path.write_bytes(path.read_bytes()[:-100])
+        with refuses("online+retail.zip", "not the official file", "delete it"):
+            data.load("online_retail")
+
+    @pytest.mark.parametrize(
+        "content", [b"no archive", zip_of({"other.xlsx": b""}), zip_of({"Online Retail.xlsx": b"x"})]
+    )
+    def test_archive_without_the_workbook(self, official, content):
+        path = official(content)
+        with refuses(str(path), "Online Retail.xlsx", "official file"):
+            data.load("online_retail")
+
+    def test_workbook_that_lacks_a_column(self, official, table):
+        path = official(zip_of({"Online Retail.xlsx": workbook_of(table.drop(columns="StockCode"))}))
+        with refuses(str(path), "lacks the columns StockCode", "official file"):
+            data.load("online_retail")
