@@ -19,6 +19,7 @@ DISTRIBUTION = {
     "sklearn": "scikit-learn",
     "lightning_fabric": "lightning-fabric",
     "IPython": "ipython",
+    "python_calamine": "python-calamine",
 }
 
 

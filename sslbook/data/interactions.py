@@ -132,8 +132,9 @@ class Interactions(Described):
         Parameters
         ----------
         part : "validation" or "test"; the history of the test includes the target of validation.
-        by : "event", one item is the target; or "basket", all different items of one basket are. Events or baskets:
-            users with fewer than three have no target, and all they did is history.
+        by : "event", one item is the target, and the rest of its basket may be in the history; or "basket", all
+            different items of one basket are. Users with fewer than three events or baskets have no target, and all
+            they did is history.
         """
         if part not in PARTS or by not in ("event", "basket"):
             raise DataError(f"part is {part!r} and by {by!r}; say 'validation' or 'test', and 'event' or 'basket'.")
