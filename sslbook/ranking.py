@@ -97,13 +97,16 @@ def _candidates(scores: np.ndarray, targets: csr_array, excluded: csr_array | No
 
 def _places(scores: np.ndarray, targets: csr_array) -> Ranks:
     """Count, for each target, the scores above and those that are equal."""
-    owner = np.repeat(np.arange(len(scores)), np.diff(targets.indptr))
+    count = np.diff(targets.indptr)
+    owner = np.repeat(np.arange(len(scores)), count)
     first, tied = np.empty((2, len(owner)), dtype=np.int64)
-    for row, start, stop in zip(scores, targets.indptr, targets.indptr[1:], strict=False):
-        for i in range(start, stop):
-            value = row[targets.indices[i]]
-            first[i] = np.count_nonzero(row > value) + 1
-            tied[i] = np.count_nonzero(row == value)
+    for nth in range(count.max(initial=0)):  # whole blocks at a time, so that studies can run side by side
+        rows = np.flatnonzero(count > nth)
+        place = targets.indptr[rows] + nth
+        of_rows = scores if len(rows) == len(scores) else scores[rows]
+        value = scores[rows, targets.indices[place]][:, None]
+        first[place] = np.count_nonzero(of_rows > value, axis=1) + 1
+        tied[place] = np.count_nonzero(of_rows == value, axis=1)
     return Ranks(owner, first, first + tied - 1, len(scores))
 
 
@@ -242,11 +245,12 @@ def _joined(blocks: list[Ranks]) -> Ranks:
 
 def _top(scores: np.ndarray, k: int) -> np.ndarray:
     """Items of the k largest scores of each row, ties by their codes; int64 (m, k), -1 for an excluded item."""
-    top = np.empty((len(scores), k), dtype=np.int64)
-    for row, best in zip(scores, top, strict=True):
-        near = np.flatnonzero(row >= np.partition(row, -k)[-k])
-        best[:] = near[np.argsort(-row[near], kind="stable")[:k]]
-        best[np.isinf(row[best])] = -1
+    near = scores >= np.partition(scores, -k, axis=1)[:, -k, None]
+    rows, items = np.nonzero(near)
+    order = np.lexsort((items, -scores[rows, items], rows))
+    starts = np.cumsum(near.sum(axis=1)) - near.sum(axis=1)
+    top = items[order[starts[:, None] + np.arange(k)]]
+    top[np.isinf(np.take_along_axis(scores, top, axis=1))] = -1
     return top
 
 

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn.decomposition import TruncatedSVD
 
 from sslbook.data import Interactions, item_histories
-from sslbook.encoders import ItemTransformer, item_scores
+from sslbook.encoders import ItemTransformer, encode
 
 DAY = 24 * 60 * 60
 
@@ -316,13 +316,17 @@ def cooccurrence_vectors(history: Interactions, window: int = 3, size: int = 48,
 
 @dataclass
 class Pretrained:
-    """A pretrained encoder of histories as a recommender; ``fit`` reads the histories and trains nothing."""
+    """A pretrained encoder of histories as a recommender; ``fit`` encodes the histories and trains nothing."""
 
     encoder: ItemTransformer
 
     def fit(self, history: Interactions) -> Pretrained:
-        self.histories = item_histories(history, self.encoder.longest)
+        histories = item_histories(history, self.encoder.longest)
+        by_length = np.argsort((histories >= 0).sum(axis=1), kind="stable")  # batches without much padding
+        self.users = np.empty((len(histories), self.encoder.out_features), np.float32)
+        self.users[by_length] = encode(self.encoder, histories[by_length])
+        self.items = self.encoder.item_vectors.detach().cpu().numpy()
         return self
 
     def score(self, users: np.ndarray) -> np.ndarray:
-        return item_scores(self.encoder, self.histories[users])
+        return self.users[users] @ self.items.T

@@ -6,7 +6,7 @@ number, ``reference_values(batch_size)`` names the values of the loss that a lea
 
 from sslbook.pretext.coles import CoLES, coles_loss, random_slices, slice_retrieval
 from sslbook.pretext.distillation import Distillation
-from sslbook.pretext.items import HistoryContrast, MaskedItem, NextItem, sampled_cross_entropy
+from sslbook.pretext.items import HistoryContrast, MaskedItem, NextItem, sampled_cross_entropy, trim
 from sslbook.pretext.next_event import NextEvent, random_windows
 from sslbook.pretext.rotation import RotationPrediction
 from sslbook.pretext.simclr import SimCLR, nt_xent, projection_head
@@ -33,5 +33,6 @@ __all__ = [
     "random_windows",
     "sampled_cross_entropy",
     "slice_retrieval",
+    "trim",
     "vicreg_loss",
 ]
