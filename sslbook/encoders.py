@@ -135,14 +135,14 @@ def dropout(x: Tensor, share: float, generator: torch.Generator | None) -> Tenso
 
 
 class AttentionBlock(nn.Module):
-    """One layer of a transformer, normalised before attention and before the two dense layers (Xiong et al. 2020)."""
+    """Attention, then two dense layers of the same width as in SASRec; each normalises first (Xiong et al. 2020)."""
 
     def __init__(self, width: int, heads: int, share_dropped: float):
         super().__init__()
         self.heads, self.share_dropped = heads, share_dropped
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query_key_value, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.dense1, self.dense2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.dense1, self.dense2 = nn.Linear(width, width), nn.Linear(width, width)
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}"

@@ -52,3 +52,28 @@ def test_fraud_chapter_runs_on_a_foreign_table(tmp_path):
     scores = {r["name"].split("/")[1]: r["value"] for r in records}
     assert all(0 <= score <= 1 for score in scores.values())
     assert max(scores.values()) > 0.5, "frauds of this table are easy to rank"
+
+
+def test_recommendation_chapter_runs_on_a_foreign_log(tmp_path):
+    """A log with cancelled orders, guests and repeats; the chapter's own training is cut short to save time."""
+    log = Path(os.environ.get("SSLBOOK_DATA", "")).absolute() / "prepared" / "online_retail.parquet"
+    if not log.is_file():
+        pytest.skip("there is no prepared/online_retail.parquet in $SSLBOOK_DATA")
+    own = {"OWN_DATA": str(log), "OWN_USER": "CustomerID", "OWN_ITEM": "StockCode", "OWN_TIME": "InvoiceDate"}
+    own |= {"OWN_TITLE": "Description", "OWN_QUANTITY": "Quantity"}
+    small = {"SOURCE": "simulated", "EPOCHS": 2, "SHOP_EPOCHS": 1, "PRETRAINING_SEEDS": 1, "DRAWS": 2, "WIDTH": 32}
+    executed = tmp_path / "executed.ipynb"
+    papermill.execute_notebook(
+        NOTEBOOKS / "12_recommendation.ipynb",
+        executed,
+        own | small,
+        cwd=NOTEBOOKS,
+        kernel_name="python3",
+        progress_bar=False,
+        execution_timeout=900,
+    )
+    records = [r for r in records_in(executed) if r["name"].startswith("own_ndcg_at_10/")]
+    assert {(r["source"], r["dataset"]) for r in records} == {("real", "online_retail")}
+    scores = {r["name"].split("/")[1]: r["value"] for r in records}
+    assert scores.keys() == {"popularity", "repeat_purchase", "itemknn_recency", "markov", "sasrec"}
+    assert 0 <= min(scores.values()) and scores["markov"] > scores["popularity"]
