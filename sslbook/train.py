@@ -127,7 +127,7 @@ def pretrain(
     batch_size -= batch_size % fabric.world_size  # processes can only gather shares of one size
     steps = len(cases) // batch_size
     history = History(objective.reference_values(batch_size), images_per_epoch=steps * batch_size)
-    optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
+    optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
     settings = {
         **describe(objective), "cases": (len(cases), zlib.crc32(np.ascontiguousarray(cases))), "epochs": epochs,
