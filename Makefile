@@ -5,13 +5,14 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
   $(p) -c 'import ensurepip, sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
 PY := $(VENV)/bin/python
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)# in a container; Jupyter refuses otherwise
 
 export OMP_WAIT_POLICY := PASSIVE# two cores: waiting threads must not spin
 
 .PHONY: lab test test-chapters book readme data lint clean
 
 lab: $(VENV)/.installed
-	$(PY) -m jupyter lab notebooks/00_start_here.ipynb
+	$(PY) -m jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 test: $(VENV)/.installed
 	$(PY) -m pytest

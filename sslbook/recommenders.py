@@ -110,8 +110,7 @@ class ItemKNN:
     decay: float = 1.0
 
     def fit(self, history: Interactions) -> ItemKNN:
-        taken = history.matrix()
-        taken.data[:] = 1
+        taken = history.pairs
         together = (taken.T @ taken).tocoo()
         row, column = together.coords
         count = np.bincount(taken.indices, minlength=history.n_items)
@@ -188,8 +187,7 @@ class EASE:
     decay: float = 1.0
 
     def fit(self, history: Interactions) -> EASE:
-        taken = history.matrix()
-        taken.data[:] = 1
+        taken = history.pairs
         gram = (taken.T @ taken).toarray()
         diagonal = np.diag_indices_from(gram)
         gram[diagonal] += self.penalty
@@ -245,8 +243,7 @@ class MatrixFactorisation:
         settings = {"factors": self.factors, "iterations": self.iterations, "regularization": self.regularisation}
         settings |= {"alpha": self.confidence} if self.kind == "als" else {}
         model = _implicit(self.kind)(**settings, random_state=self.seed, num_threads=1)
-        taken = csr_matrix(history.matrix())
-        taken.data[:] = 1
+        taken = csr_matrix(history.pairs)
         model.fit(taken, show_progress=False)
         self.users, self.items = model.user_factors, model.item_factors
         return self

@@ -10,21 +10,20 @@ from sslbook.report import records_in
 from tests.house_rules import NOTEBOOKS
 
 
+def run(chapter: str, parameters: dict, folder: Path) -> list[dict]:
+    """Records of a chapter that is executed with other parameters."""
+    executed = folder / "executed.ipynb"
+    settings = {"kernel_name": "python3", "progress_bar": False, "execution_timeout": 900}
+    papermill.execute_notebook(NOTEBOOKS / f"{chapter}.ipynb", executed, parameters, cwd=NOTEBOOKS, **settings)
+    return records_in(executed)
+
+
 def test_imaging_chapter_runs_on_a_foreign_folder(tmp_path):
     folder = Path(os.environ.get("SSLBOOK_DATA", "")).absolute() / "samples" / "brain_mri"
     if not folder.is_dir():
         pytest.skip("there is no samples/brain_mri in $SSLBOOK_DATA")
-    executed = tmp_path / "executed.ipynb"
-    papermill.execute_notebook(
-        NOTEBOOKS / "10_medical_imaging.ipynb",
-        executed,
-        {"OWN_DATA": str(folder), "SOURCE": "simulated"},
-        cwd=NOTEBOOKS,
-        kernel_name="python3",
-        progress_bar=False,
-        execution_timeout=900,
-    )
-    own = [r for r in records_in(executed) if r["name"].startswith("own_auc/")]
+    recorded = run("10_medical_imaging", {"OWN_DATA": str(folder), "SOURCE": "simulated"}, tmp_path)
+    own = [r for r in recorded if r["name"].startswith("own_auc/")]
     assert {r["source"] for r in own} == {"real"}
     assert {r["name"].split("/")[1].split("@")[0] for r in own} >= {"pixels_lr", "simclr_probe"}
     assert all(0 <= r["value"] <= 1 for r in own)
@@ -37,17 +36,8 @@ def test_fraud_chapter_runs_on_a_foreign_table(tmp_path):
         pytest.skip("there is no prepared/creditcard_sample.parquet in $SSLBOOK_DATA")
     own = {"OWN_DATA": str(table), "OWN_TIME": "Time", "OWN_LABEL": "Class", "OWN_ENTITY": "", "OWN_DELAY": "1h"}
     small = {"SOURCE": "simulated", "CARDS": 1500, "DAYS": 120, "ROW_DRAWS": 2, "DRAWS": 2, "PRETRAINING_SEEDS": 1}
-    executed = tmp_path / "executed.ipynb"
-    papermill.execute_notebook(
-        NOTEBOOKS / "11_fraud.ipynb",
-        executed,
-        own | small,
-        cwd=NOTEBOOKS,
-        kernel_name="python3",
-        progress_bar=False,
-        execution_timeout=900,
-    )
-    records = [r for r in records_in(executed) if r["name"].startswith("own_average_precision/")]
+    recorded = run("11_fraud", own | small, tmp_path)
+    records = [r for r in recorded if r["name"].startswith("own_average_precision/")]
     assert {(r["source"], r["dataset"]) for r in records} == {("real", "creditcard_sample")}
     scores = {r["name"].split("/")[1]: r["value"] for r in records}
     assert all(0 <= score <= 1 for score in scores.values())
@@ -62,17 +52,8 @@ def test_recommendation_chapter_runs_on_a_foreign_log(tmp_path):
     own = {"OWN_DATA": str(log), "OWN_USER": "CustomerID", "OWN_ITEM": "StockCode", "OWN_TIME": "InvoiceDate"}
     own |= {"OWN_TITLE": "Description", "OWN_QUANTITY": "Quantity"}
     small = {"SOURCE": "simulated", "EPOCHS": 2, "SHOP_EPOCHS": 1, "PRETRAINING_SEEDS": 1, "DRAWS": 2, "WIDTH": 32}
-    executed = tmp_path / "executed.ipynb"
-    papermill.execute_notebook(
-        NOTEBOOKS / "12_recommendation.ipynb",
-        executed,
-        own | small,
-        cwd=NOTEBOOKS,
-        kernel_name="python3",
-        progress_bar=False,
-        execution_timeout=900,
-    )
-    records = [r for r in records_in(executed) if r["name"].startswith("own_ndcg_at_10/")]
+    recorded = run("12_recommendation", own | small, tmp_path)
+    records = [r for r in recorded if r["name"].startswith("own_ndcg_at_10/")]
     assert {(r["source"], r["dataset"]) for r in records} == {("real", "online_retail")}
     scores = {r["name"].split("/")[1]: r["value"] for r in records}
     assert scores.keys() == {"popularity", "repeat_purchase", "itemknn_recency", "markov", "sasrec"}

@@ -121,6 +121,13 @@ class Interactions(Described):
         matrix.sum_duplicates()
         return matrix
 
+    @property
+    def pairs(self) -> csr_array:
+        """1 for each user and item that have an event; float32 csr_array (n_users, n_items)."""
+        pairs = self.matrix()
+        pairs.data[:] = 1
+        return pairs
+
     def subset(self, mask: np.ndarray) -> "Interactions":
         """Return the events of a boolean mask (n,), with the same codes, names and card."""
         chosen = ("users", "items", "time", "basket", "quantity", "price")
@@ -147,9 +154,7 @@ class Interactions(Described):
             raise DataError(f"No user of {self.name} has {FEWEST} {by}s or more; bring a longer log.")
         from_end = np.where(many[self.users], last[self.users] - unit + 1, len(self))
         target, users = from_end == PARTS[part], np.flatnonzero(many)
-        targets = self.subset(target).matrix()[users]
-        targets.data[:] = 1
-        return Holdout(self.subset(from_end > PARTS[part]), users, targets)
+        return Holdout(self.subset(from_end > PARTS[part]), users, self.subset(target).pairs[users])
 
     def counts(self) -> pd.DataFrame:
         """Return one row: users, items, events, baskets, events per user, density and share of repeats.
@@ -157,7 +162,7 @@ class Interactions(Described):
         Density is the share of the pairs of user and item that have an event, and a repeat is an event of a user and
         an item that had one before.
         """
-        pairs = self.matrix().nnz
+        pairs = self.pairs.nnz
         row = {
             "users": len(np.unique(self.users)),
             "items": len(np.unique(self.items)),
@@ -275,9 +280,7 @@ class Holdout:
     @property
     def seen(self) -> csr_array:
         """1 for the items in the history of each of `users`; float32 csr_array (m, n_items)."""
-        seen = self.history.matrix()[self.users]
-        seen.data[:] = 1
-        return seen
+        return self.history.pairs[self.users]
 
     def new_only(self) -> "Holdout":
         """Return only the targets that their user has not had before; users left without one go."""

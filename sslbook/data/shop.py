@@ -30,39 +30,26 @@ MINUTES = 366 * 24 * 60
 TRIES = 10  # to draw something that the shopper has not had
 
 
-def simulate_shop(
-    n_users: int = 3000,
-    n_items: int = 1200,
-    seed: int = 0,
-    order: float = 1.0,
-    season: float = 1.0,
-    repeats: float = 0.0,
-    events: float = 9.0,
-    basket: float = 1.0,
-    name: str = "shop",
-    title: str = "Stand-in for the log of a shop",
-) -> Interactions:
+def simulate_shop(name: str = "shop", title: str = "Stand-in for the log of a shop", **knobs: float) -> Interactions:
     """Draw the log of a shop, with titles, prices, pieces and attributes; users and items with few events are left out.
 
     Parameters
     ----------
-    n_users, n_items, seed, order, season, repeats, events, basket : as for `shop_log`.
     name, title : for records, figures and reports.
+    knobs : as for `shop_log`.
 
     Returns
     -------
     Interactions, 5-core; attributes are category, brand, colour and price band
     """
-    log = shop_log(n_users, n_items, seed, order, season, repeats, events, basket)
+    log = shop_log(**knobs)
     problem = "Drawn by a formula: a number measured on it says nothing about real shoppers."
     card = simulated_card(name, title, "sslbook.data.shop", (problem,))
     card = replace(card, provenance="Drawn by sslbook.data.shop; tastes, sequels and seasons are known.")
-    columns = {column: column for column in log}
-    shop = Interactions.from_frame(log, **columns, card=card)
-    items = _catalogue(n_items, np.random.default_rng(seed)).set_index("item").loc[shop.item_names]
-    items["price band"] = pd.qcut(items["price"], 4, labels=False)
-    known = pd.get_dummies(items[["category", "brand", "colour", "price band"]].astype(str))
-    return replace(shop, attributes=csr_array(known.to_numpy(dtype=bool)))
+    shop = Interactions.from_frame(log, **{column: column for column in log}, card=card)
+    words = pd.DataFrame([words.split() for words in shop.titles], columns=["brand", "colour", "category"])
+    words["price band"] = pd.qcut(shop.item_prices, 4, labels=False).astype(str)
+    return replace(shop, attributes=csr_array(pd.get_dummies(words).to_numpy(dtype=bool)))
 
 
 def simulate_beauty(
@@ -75,7 +62,8 @@ def simulate_beauty(
     n_users, n_items, seed, order, season : as for `shop_log`.
     """
     title = "Stand-in for Amazon Beauty: drawn shoppers"
-    shop = simulate_shop(n_users, n_items, seed, order, season, name="beauty", title=title)
+    knobs = {"n_users": n_users, "n_items": n_items, "seed": seed, "order": order, "season": season}
+    shop = simulate_shop("beauty", title, **knobs)
     place = np.arange(len(shop)) - shop.bounds[shop.users]
     time = place.astype(np.float64)
     numbers = baskets(shop.users, time)
@@ -90,8 +78,8 @@ def simulate_online_retail(n_users: int = 1000, n_items: int = 1200, seed: int =
     n_users, n_items, seed, order : as for `shop_log`.
     """
     title = "Stand-in for Online Retail: drawn customers"
-    habits = {"repeats": 0.4, "events": 60, "basket": 12, "name": "online_retail", "title": title}
-    return simulate_shop(n_users, n_items, seed, order, **habits)
+    knobs = {"n_users": n_users, "n_items": n_items, "seed": seed, "order": order}
+    return simulate_shop("online_retail", title, **knobs, repeats=0.4, events=60, basket=12)
 
 
 def shop_log(

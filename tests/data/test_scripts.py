@@ -154,7 +154,7 @@ def test_simulate_writes_a_log_that_the_container_reads(tmp_path, capsys, ending
     knobs = ["--n-users", "90", "--n-items", "120", "--order", "0.5", "--season", "0", "--repeats", "0.3"]
     program("simulate")(["shop", str(path), "--seed", "2", *knobs])
     assert "SIMULATED, with the columns user, item, time, title, price, quantity" in capsys.readouterr().out
-    shop = data.simulate_shop(90, 120, seed=2, order=0.5, season=0, repeats=0.3)
+    shop = data.simulate_shop(n_users=90, n_items=120, seed=2, order=0.5, season=0, repeats=0.3)
     columns = {column: column for column in ("user", "item", "time", "title", "price", "quantity")}
     log = data.Interactions.from_parquet(path, **columns)
     assert (log.items == shop.items).all()

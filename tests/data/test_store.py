@@ -8,6 +8,7 @@ import tempfile
 import time
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -259,19 +260,28 @@ def place(path: Path, content: bytes) -> None:
 
 
 @pytest.fixture
-def official_csv(cache, monkeypatch):
-    """Place a small file in the format of creditcard.csv, with the hash the catalog expects."""
+def place_official(cache, monkeypatch):
+    """Place other content as the first file of an entry, with the hash that the catalog then expects."""
+
+    def put(name: str, content: bytes) -> Path:
+        entry = data.CATALOG[name]
+        file = replace(entry.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        monkeypatch.setitem(data.CATALOG, name, replace(entry, files=(file,)))
+        path = cache / "raw" / file.name
+        place(path, content)
+        return path
+
+    return put
+
+
+@pytest.fixture
+def official_csv(place_official):
+    """Place a small file in the format of creditcard.csv."""
 
     def put(table) -> Path:
         lines = [",".join(f'"{column}"' for column in table)]
         lines += [",".join(map(str, row[:-1])) + f',"{row[-1]}"' for row in table.to_numpy(dtype=object)]
-        content = ("\n".join(lines) + "\n").encode()
-        path = cache / "raw" / "creditcard.csv"
-        place(path, content)
-        entry = data.CATALOG["creditcard"]
-        file = replace(entry.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest())
-        monkeypatch.setitem(data.CATALOG, "creditcard", replace(entry, files=(file,)))
-        return path
+        return place_official("creditcard", ("\n".join(lines) + "\n").encode())
 
     return put
 
@@ -420,18 +430,9 @@ class TestOnlineRetail:
         return pd.concat([rows, guest, back.assign(InvoiceDate=time + pd.Timedelta(days=9))], ignore_index=True)
 
     @pytest.fixture
-    def official(self, cache, monkeypatch):
-        """Place an archive, with the hash the catalog expects."""
-
-        def put(content: bytes) -> Path:
-            path = cache / "raw" / "online+retail.zip"
-            place(path, content)
-            entry = data.CATALOG["online_retail"]
-            file = replace(entry.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest())
-            monkeypatch.setitem(data.CATALOG, "online_retail", replace(entry, files=(file,)))
-            return path
-
-        return put
+    def official(self, place_official):
+        """Place an archive."""
+        return partial(place_official, "online_retail")
 
     def test_workbook_in_the_archive(self, official, table):
         official(zip_of({"Online Retail.xlsx": workbook_of(table)}))
