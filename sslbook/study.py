@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -26,9 +27,14 @@ from sslbook.evaluate import (
     roc_auc,
 )
 from sslbook.ranking import Ranking
+from sslbook.segmentation import Segmentation, found_regions, mean_iou, segmentation
 from sslbook.train import side_by_side
 
-Metric = Callable[[np.ndarray, Prediction | Ranking, np.ndarray | None], np.ndarray]
+if TYPE_CHECKING:
+    from sslbook.data import Scenes
+
+Said = Prediction | Ranking | Segmentation
+Metric = Callable[[np.ndarray, Said, np.ndarray | None], np.ndarray]
 Draw = Callable[[np.ndarray, int, int], np.ndarray]
 
 CLASSIFICATION_METRICS: dict[str, Metric] = {
@@ -53,7 +59,7 @@ class Entrant:
     ----------
     name : as it appears in tables and records.
     family : "trivial", "classical", "supervised" or "ssl".
-    fit : maps (indices of the drawn labels, seed) to a Prediction for the test cases.
+    fit : maps (indices of the drawn labels, seed) to a Prediction for the test cases, or whatever a study asks for.
     seeds : repeats of what is random in the method itself, a pretraining for example.
     crossed : True runs every seed on every draw; False gives draw i the seed i modulo the number of seeds. At the full
         budget there is one draw, and every seed runs.
@@ -64,7 +70,7 @@ class Entrant:
 
     name: str
     family: str
-    fit: Callable[[np.ndarray, int], Prediction | Ranking]
+    fit: Callable[[np.ndarray, int], Said]
     seeds: tuple[int, ...] = (0,)
     crossed: bool = True
     draws: int | None = None
@@ -207,6 +213,38 @@ def draw_findings(
     return np.concatenate([np.flatnonzero(np.isin(groups, chosen) & (labels == 1)), others])
 
 
+def draw_frames(drives: np.ndarray, budget: int, draw: int) -> np.ndarray:
+    """Indices of ``budget`` random frames, each drive in proportion; a larger budget of a draw adds to a smaller one.
+
+    The frames of each drive are shuffled and laid out evenly from 0 to 1, all drives side by side; the first are taken.
+
+    Parameters
+    ----------
+    drives : array, shape (n,), the drive of each frame.
+    budget : number of frames; all of them are returned where it is n.
+    draw : number of the draw; the same number gives the same frames.
+
+    Raises
+    ------
+    ValueError
+        If the budget exceeds the frames, or is less than one.
+    """
+    _check_frames(budget, len(drives))
+    if budget == len(drives):
+        return np.arange(budget)
+    rng = np.random.default_rng(draw)
+    place = np.empty(len(drives))
+    for drive in np.unique(drives):
+        frames = np.flatnonzero(drives == drive)
+        place[rng.permutation(frames)] = (np.arange(len(frames)) + rng.random()) / len(frames)
+    return np.argsort(place, kind="stable")[:budget]
+
+
+def _check_frames(budget: int, frames: int) -> None:
+    if not 1 <= budget <= frames:
+        raise ValueError(f"a budget of {budget} frames is not from 1 to the {frames} there are; use another budget.")
+
+
 @dataclass
 class Study:
     """The runs of a label-budget study.
@@ -214,8 +252,9 @@ class Study:
     Attributes
     ----------
     frame : one row per run: entrant, family, budget, draw, seed, one column per metric, seconds (CPU), peak_mb.
-    predictions : the Prediction (of a ``ranking_study`` the Ranking) of each run, in the order of the rows.
-    labels : int array, shape (n_test,), the test labels; of a ``ranking_study`` zeros.
+    predictions : the Prediction (of a ``ranking_study`` the Ranking, of a ``scene_study`` the Segmentation without its
+        labels) of each run, in the order of the rows.
+    labels : int array, shape (n_test,), the test labels; zeros where the predictions hold what a metric needs.
     groups : patients (or the like) of the test cases, resampled together; None if every case stands alone.
     replicates : bootstrap resamples behind every interval.
     test_weights : float array, shape (n_test,), how many cases a test case stands for; None if one each.
@@ -223,7 +262,7 @@ class Study:
     """
 
     frame: pd.DataFrame
-    predictions: list[Prediction] | list[Ranking]
+    predictions: list[Said]
     labels: np.ndarray
     metrics: dict[str, Metric]
     setup_seconds: dict[str, float]
@@ -363,9 +402,7 @@ def label_budget_study(
             raise ValueError(f"the {part} split has cases without a label; keep `split.labelled` only.")
         if len(np.unique(values)) < 2:
             raise ValueError(f"the {part} split holds a single class; a score needs two.")
-    single = {budget: set(draw(labels, budget, 0)) == set(draw(labels, budget, 1)) for budget in budgets}
-    plan = [run for budget in budgets for run in _runs(entrants, budget, draws, single[budget])]
-    drawn = {which: draw(labels, *which) for which in dict.fromkeys(planned[1:3] for planned in plan)}
+    plan, drawn = _planned(entrants, labels, budgets, draws, draw)
     once = None if test_weights is None else np.asarray(test_weights, dtype=float)[None]
 
     def scored(prediction: Prediction) -> dict[str, float]:
@@ -376,16 +413,25 @@ def label_budget_study(
     return Study(frame, predictions, test_labels, metrics, setup, groups, replicates, test_weights, unit)
 
 
+def _planned(
+    entrants: Sequence[Entrant], cases: np.ndarray, budgets: Sequence[int], draws: int, draw: Draw
+) -> tuple[list[tuple[Entrant, int, int, int]], dict[tuple[int, int], np.ndarray]]:
+    """The (entrant, budget, draw, seed) of every run, and the cases of every (budget, draw)."""
+    single = {budget: set(draw(cases, budget, 0)) == set(draw(cases, budget, 1)) for budget in budgets}
+    plan = [run for budget in budgets for run in _runs(entrants, budget, draws, single[budget])]
+    return plan, {which: draw(cases, *which) for which in dict.fromkeys(planned[1:3] for planned in plan)}
+
+
 def _run_all(
     plan: Sequence[tuple[Entrant, int, int, int]],
     drawn: dict[tuple[int, int], np.ndarray],
-    scored: Callable[[Prediction | Ranking], dict[str, float]],
+    scored: Callable[[Said], dict[str, float]],
     title: str,
-) -> tuple[pd.DataFrame, list[Prediction] | list[Ranking]]:
+) -> tuple[pd.DataFrame, list[Said]]:
     """Frame and predictions of a Study, from its (entrant, budget, draw, seed) and the cases of every draw."""
     bar = tqdm(total=len(plan), desc=title, unit="run")
 
-    def run(planned: tuple[Entrant, int, int, int]) -> tuple[dict, Prediction | Ranking]:
+    def run(planned: tuple[Entrant, int, int, int]) -> tuple[dict, Said]:
         entrant, budget, number, seed = planned
         with measure() as cost:
             prediction = entrant.fit(drawn[budget, number], seed)
@@ -462,6 +508,95 @@ def _mean_over_users(field: str) -> Metric:
     def metric(labels: np.ndarray, ranking: Ranking, weights: np.ndarray | None = None) -> np.ndarray:
         weights = np.ones((1, len(labels))) if weights is None else weights
         return weights @ getattr(ranking, field) / weights.sum(axis=1)
+
+    return metric
+
+
+# ------------------------------------------------------------------------------------------ the study over frames
+
+
+def scene_entrant(
+    name: str, family: str, segment: Callable[[np.ndarray, int], np.ndarray], scenes: Scenes, **settings
+) -> Entrant:
+    """A segmenter: maps (indices into ``scenes.train.labelled``, seed) to labels, uint8 (n_test, height, width).
+
+    The regions it finds and overlooks are those of ``scenes.vulnerable``; settings go to ``Entrant``.
+    """
+
+    def fit(index: np.ndarray, seed: int) -> Segmentation:
+        return segmentation(segment(index, seed), scenes.test.masks, len(scenes.classes), scenes.vulnerable)
+
+    return Entrant(name, family, fit, **settings)
+
+
+def scene_study(
+    entrants: Sequence[Entrant],
+    scenes: Scenes,
+    budgets: Sequence[int],
+    draws: int = 5,
+    metrics: dict[str, Metric] | None = None,
+    draw: Draw = draw_frames,
+    replicates: int = 1000,
+) -> Study:
+    """Run segmenters on the same draws of labelled frames; runs go side by side, one per core.
+
+    The replicates of an interval resample stretches of the test drives (``SceneSplit.blocks``), for neighbouring frames
+    show the same street, and label draws and seeds.
+
+    Parameters
+    ----------
+    entrants : whose fit maps (indices into ``scenes.train.labelled``, seed) to the Segmentation of ``scenes.test``.
+    budgets : numbers of frames with a mask, for example 5, 20, 100, n.
+    draws : draws of frames per budget; that of all frames has one.
+    metrics : default mean_iou, and vulnerable_iou over ``scenes.vulnerable`` where there are such classes.
+    draw : maps (drives of the frames, budget, number of the draw) to the indices of the drawn frames.
+
+    Raises
+    ------
+    ValueError
+        If no test frame has a mask, a budget cannot be drawn, or an entrant segments other frames or classes.
+    """
+    n, k = len(scenes.test), len(scenes.classes)
+    if len(scenes.test.labelled) == 0:
+        raise ValueError("no test frame has a mask; label some frames of the test drives.")
+    if metrics is None:
+        vulnerable = {"vulnerable_iou": iou_metric(scenes.vulnerable)} if scenes.vulnerable else {}
+        metrics = {"mean_iou": iou_metric()} | vulnerable
+
+    def scored(said: Segmentation) -> dict[str, float]:
+        if said.confusion.shape != (n, k, k):
+            raise ValueError(
+                f"a segmentation has counts of shape {said.confusion.shape}, not those of {n} test frames and {k} "
+                "classes; use segmentation(labels, scenes.test.masks, len(scenes.classes))."
+            )
+        return {name: float(metric(labels, said)[0]) for name, metric in metrics.items()}
+
+    labels = np.zeros(n, dtype=int)
+    plan, drawn = _planned([_counts_only(e) for e in entrants], scenes.train.labelled.drives, budgets, draws, draw)
+    frame, said = _run_all(plan, drawn, scored, "scene study")
+    setup = {entrant.name: entrant.setup_seconds for entrant in entrants}
+    return Study(frame, said, labels, metrics, setup, scenes.test.blocks(), replicates, unit="frames")
+
+
+def _counts_only(entrant: Entrant) -> Entrant:
+    """Hundreds of runs are kept, and the labels of each would take megabytes."""
+    return replace(entrant, fit=lambda index, seed: replace(entrant.fit(index, seed), labels=None))
+
+
+def iou_metric(classes: Sequence[int] | None = None) -> Metric:
+    """``mean_iou`` over all classes, or over the numbers given, as a metric of a study."""
+
+    def metric(labels: np.ndarray, said: Segmentation, weights: np.ndarray | None = None) -> np.ndarray:
+        return np.atleast_1d(mean_iou(said.confusion, weights, classes))
+
+    return metric
+
+
+def found_metric(classes: Sequence[int] | None = None) -> Metric:
+    """``found_regions`` of all classes whose regions were counted, or of the numbers given, as a metric of a study."""
+
+    def metric(labels: np.ndarray, said: Segmentation, weights: np.ndarray | None = None) -> np.ndarray:
+        return np.atleast_1d(found_regions(said.regions, weights, classes))
 
     return metric
 

@@ -11,7 +11,17 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"data"},
     {"augment", "encoders", "pretext"},
-    {"diagnose", "train", "evaluate", "baselines", "ranking", "recommenders"},
+    {
+        "diagnose",
+        "train",
+        "evaluate",
+        "baselines",
+        "ranking",
+        "recommenders",
+        "segmentation",
+        "segmenters",
+        "corruptions",
+    },
     {"study"},
     {"report", "plots", "widgets"},
 )
