@@ -1,0 +1,204 @@
+"""The container of drives: frames of a camera, masks of some of them, and which drive and second each is from."""
+
+import html
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from .card import Card, Described
+from .errors import DataError
+
+VOID = 255  # in a mask: nothing is said of this pixel
+KNOWN = ("train", "validation")  # splits that a model may have seen before the test
+COLUMNS = {"frames": int, "with a mask": int, "drives": int, "minutes": float}
+
+
+@dataclass(frozen=True, eq=False)
+class SceneSplit:
+    """One split: frames with their masks, and the drive and second that each is from.
+
+    Parameters
+    ----------
+    name : "train", "validation" or "test".
+    frames : uint8 array (n, height, width, 3).
+    masks : uint8 array (n, height, width), class numbers from 0, `VOID` where nothing is said; a frame without a mask
+        is `VOID` all over.
+    drives : str array (n,).
+    time : float64 array (n,), seconds since the first frame of the drive in the source.
+    names : str array (n,), of the frames.
+
+    Raises
+    ------
+    DataError : pixels of another type or shape, unequal lengths, or a time that is not a number.
+    """
+
+    name: str
+    frames: np.ndarray
+    masks: np.ndarray
+    drives: np.ndarray
+    time: np.ndarray
+    names: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.frames.dtype != np.uint8 or self.frames.ndim != 4 or self.frames.shape[3] != 3:
+            raise DataError(
+                f"The frames of {self.name} are {self.frames.dtype} of shape {self.frames.shape}; give uint8 of shape "
+                "(n, height, width, 3)."
+            )
+        if self.masks.dtype != np.uint8 or self.masks.shape != self.frames.shape[:3]:
+            raise DataError(
+                f"The masks of {self.name} are {self.masks.dtype} of shape {self.masks.shape}; give uint8 of shape "
+                f"{self.frames.shape[:3]}, one for each frame."
+            )
+        for what, given in (("drives", self.drives), ("times", self.time), ("names", self.names)):
+            if given.shape != (len(self),):
+                raise DataError(
+                    f"There are {len(self)} frames of {self.name} but {what} of shape {given.shape}; give one for each."
+                )
+        for i in np.flatnonzero(~np.isfinite(self.time))[:1]:
+            raise DataError(f"Frame {self.names[i]} of {self.name} has the time {self.time[i]}; give seconds.")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        height, width = self.frames.shape[1:3]
+        masked, drives = len(self.labelled), len(np.unique(self.drives))
+        return f"SceneSplit({self.name}: {len(self)} frames of {height} x {width}, {masked} masks, {drives} drives)"
+
+    def subset(self, index: np.ndarray) -> "SceneSplit":
+        """Return the frames at `index` (positions or a boolean mask)."""
+        parts = (self.frames, self.masks, self.drives, self.time, self.names)
+        return SceneSplit(self.name, *(part[index] for part in parts))
+
+    @property
+    def labelled(self) -> "SceneSplit":
+        """The frames that have a mask: at least one pixel that is not `VOID`."""
+        return self.subset((self.masks != VOID).any(axis=(1, 2)))
+
+    def blocks(self, seconds: float = 10.0) -> np.ndarray:
+        """Number the stretches of a drive, each `seconds` long: int64 (n,), the stretch that each frame belongs to.
+
+        Frames of one stretch show much the same; resample them together.
+        """
+        drive = np.unique(self.drives, return_inverse=True)[1]
+        stretch = np.floor(self.time / seconds).astype(np.int64)
+        return np.unique(np.stack([drive, stretch], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+
+    def neighbours(self, seconds: float = 2.0) -> np.ndarray:
+        """Return each frame with the next of its drive, where that is at most `seconds` later; int64 (m, 2)."""
+        order = np.lexsort((self.time, self.drives))
+        pairs = np.stack([order[:-1], order[1:]], axis=1)
+        same = self.drives[pairs[:, 0]] == self.drives[pairs[:, 1]]
+        return pairs[same & (np.diff(self.time[order]) <= seconds)]
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes(Described):
+    """Frames of drives with their splits, each sorted by drive, then time.
+
+    Parameters
+    ----------
+    train, validation, test : the splits.
+    classes : name of each class number.
+    colours : uint8 array (k, 3), to draw masks with.
+    vulnerable : numbers of the classes that must not be overlooked.
+    card : source, licence and known problems.
+
+    Raises
+    ------
+    DataError : splits of different sizes, a class number without a name, not one colour for each class, or frames out
+        of order.
+    """
+
+    train: SceneSplit
+    validation: SceneSplit
+    test: SceneSplit
+    classes: tuple[str, ...]
+    colours: np.ndarray
+    vulnerable: tuple[int, ...]
+    card: Card
+
+    def __post_init__(self) -> None:
+        k = len(self.classes)
+        if self.colours.shape != (k, 3) or self.colours.dtype != np.uint8:
+            raise DataError(
+                f"The colours of {self.name} are {self.colours.dtype} of shape {self.colours.shape}; give uint8 of "
+                f"shape ({k}, 3), one for each class."
+            )
+        for number in set(self.vulnerable) - set(range(k)):
+            raise DataError(f"Class {number} of {self.name} is called vulnerable; classes go from 0 to {k - 1}.")
+        for split in self.splits.values():
+            self._check(split)
+
+    def _check(self, split: SceneSplit) -> None:
+        k = len(self.classes)
+        if split.frames.shape[1:] != self.train.frames.shape[1:]:
+            raise DataError(
+                f"The frames of {split.name} are {split.frames.shape[1:3]} pixels and those of train "
+                f"{self.train.frames.shape[1:3]}; resize them alike."
+            )
+        numbers = np.flatnonzero(np.bincount(split.masks.reshape(-1), minlength=VOID + 1))
+        for number in numbers[(numbers >= k) & (numbers != VOID)][:1]:
+            i = np.flatnonzero((split.masks == number).any(axis=(1, 2)))[0]
+            raise DataError(
+                f"The mask of frame {split.names[i]} of {self.name} has the class {number}; there are {k} classes, and "
+                f"{VOID} stands for nothing said."
+            )
+        same, later = split.drives[1:] == split.drives[:-1], np.diff(split.time) >= 0
+        for i in np.flatnonzero(np.where(same, ~later, split.drives[1:] < split.drives[:-1]))[:1]:
+            raise DataError(
+                f"Frame {split.names[i + 1]} of {self.name} stands after {split.names[i]} in {split.name}; sort frames "
+                "by drive, then time."
+            )
+
+    @property
+    def splits(self) -> dict[str, SceneSplit]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of a frame."""
+        return self.train.frames.shape[1:3]
+
+    @property
+    def unlabelled(self) -> np.ndarray:
+        """Frames of train and validation, which pretraining may see; uint8 (n, height, width, 3)."""
+        return np.concatenate([self.train.frames, self.validation.frames])
+
+    @property
+    def shared_drives(self) -> tuple[str, ...]:
+        """Drives of the test split that train or validation have, too."""
+        known = np.concatenate([self.train.drives, self.validation.drives])
+        return tuple(np.intersect1d(self.test.drives, known).tolist())
+
+    def without_shared_drives(self) -> "Scenes":
+        """Return the same with all frames of the drives of the test split taken out of train and validation."""
+        kept = {s: self.splits[s].subset(~np.isin(self.splits[s].drives, self.shared_drives)) for s in KNOWN}
+        return replace(self, **kept)
+
+    def counts(self) -> pd.DataFrame:
+        """Frames, frames with a mask, drives and minutes of each split (rows)."""
+        return pd.DataFrame({name: _counts(split) for name, split in self.splits.items()}).T.astype(COLUMNS)
+
+    def class_shares(self) -> pd.DataFrame:
+        """Share of the labelled pixels that each class (rows) has in each split (columns); NaN without masks."""
+        k = len(self.classes)
+        pixels = {s: np.bincount(split.masks.reshape(-1), minlength=k)[:k] for s, split in self.splits.items()}
+        with np.errstate(invalid="ignore"):
+            return pd.DataFrame({s: n / n.sum() for s, n in pixels.items()}, index=list(self.classes))
+
+    def _repr_html_(self) -> str:
+        height, width = self.shape
+        text = f"{height} x {width} pixels; classes that must not be overlooked: "
+        text += ", ".join(self.classes[number] for number in self.vulnerable) or "none named"
+        return f"{self.card._repr_html_()}<p>{html.escape(text)}</p>{self.counts().to_html()}"
+
+
+def _counts(split: SceneSplit) -> dict[str, float]:
+    """Minutes go from the first to the last frame of each drive."""
+    drives = np.unique(split.drives)
+    seconds = sum(np.ptp(split.time[split.drives == drive]) for drive in drives)
+    return dict(zip(COLUMNS, (len(split), len(split.labelled), len(drives), seconds / 60), strict=True))
