@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-VOID = 255
+from sslbook.data.scenes import VOID
 
 
 def confusion_counts(masks: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

@@ -9,15 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import psutil
+from sklearn.cluster import KMeans
 from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm.auto import tqdm
 
 from sslbook.data import Holdout
+from sslbook.data.scenes import Scenes
 from sslbook.evaluate import (
     Prediction,
     average_precision,
@@ -29,9 +30,6 @@ from sslbook.evaluate import (
 from sslbook.ranking import Ranking
 from sslbook.segmentation import Segmentation, found_regions, mean_iou, segmentation
 from sslbook.train import side_by_side
-
-if TYPE_CHECKING:
-    from sslbook.data import Scenes
 
 Said = Prediction | Ranking | Segmentation
 Metric = Callable[[np.ndarray, Said, np.ndarray | None], np.ndarray]
@@ -240,9 +238,34 @@ def draw_frames(drives: np.ndarray, budget: int, draw: int) -> np.ndarray:
     return np.argsort(place, kind="stable")[:budget]
 
 
+def choose_diverse(features: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:
+    """Indices of ``budget`` frames that stand for all: of each cluster of k-means, the frame nearest to its centre.
+
+    Few labels are better spent on typical frames than on odd ones (Hacohen et al. 2022), which is what k-center greedy
+    (Sener and Savarese 2018) would choose first: the frames that are farthest from those it has.
+
+    Parameters
+    ----------
+    features : float array, shape (n, d), standardised (see ``standardise``), one row for each frame that can be chosen.
+    budget : number of frames.
+    seed : starts k-means.
+
+    Raises
+    ------
+    ValueError
+        If the budget exceeds the frames that differ, or is less than one.
+    """
+    _check_frames(budget, len(np.unique(features, axis=0)))
+    means = KMeans(budget, n_init=1, random_state=seed).fit(features)
+    member = means.labels_[:, None] == np.arange(budget)
+    return np.sort(np.where(member, means.transform(features), np.inf).argmin(axis=0))
+
+
 def _check_frames(budget: int, frames: int) -> None:
     if not 1 <= budget <= frames:
-        raise ValueError(f"a budget of {budget} frames is not from 1 to the {frames} there are; use another budget.")
+        raise ValueError(
+            f"a budget of {budget} frames is not from 1 to the {frames} different ones there are; use another."
+        )
 
 
 @dataclass
@@ -416,10 +439,17 @@ def label_budget_study(
 def _planned(
     entrants: Sequence[Entrant], cases: np.ndarray, budgets: Sequence[int], draws: int, draw: Draw
 ) -> tuple[list[tuple[Entrant, int, int, int]], dict[tuple[int, int], np.ndarray]]:
-    """The (entrant, budget, draw, seed) of every run, and the cases of every (budget, draw)."""
-    single = {budget: set(draw(cases, budget, 0)) == set(draw(cases, budget, 1)) for budget in budgets}
-    plan = [run for budget in budgets for run in _runs(entrants, budget, draws, single[budget])]
-    return plan, {which: draw(cases, *which) for which in dict.fromkeys(planned[1:3] for planned in plan)}
+    """The (entrant, budget, draw, seed) of every run, and the cases of every (budget, draw).
+
+    A budget whose draws are all the same has one.
+    """
+    drawn = {(budget, i): draw(cases, budget, i) for budget in budgets for i in range(max(draws, 2))}
+    plan = []
+    for budget in budgets:
+        ways = [np.sort(index) for (b, _), index in drawn.items() if b == budget]
+        single = all(np.array_equal(way, ways[0]) for way in ways)
+        plan += _runs(entrants, budget, draws, single)
+    return plan, drawn
 
 
 def _run_all(

@@ -1,6 +1,7 @@
 """The label-budget study: pairing, verdicts on scores whose answer is known, labels saved, negative controls."""
 
 import time
+from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -12,6 +13,8 @@ from scipy.stats import norm
 
 from sslbook import data
 from sslbook.baselines import majority, pixels
+from sslbook.data.card import own_card
+from sslbook.data.scenes import VOID, Scenes, SceneSplit
 from sslbook.evaluate import (
     Prediction,
     average_precision,
@@ -20,21 +23,29 @@ from sslbook.evaluate import (
     roc_auc,
     standardise,
 )
+from sslbook.plots import label_budget_curve
 from sslbook.ranking import Ranking, evaluate_ranking
+from sslbook.segmentation import Segmentation, found_regions, mean_iou, region_counts, segmentation
 from sslbook.study import (
     RARE_FINDING_METRICS,
     Entrant,
     Study,
     Verdict,
+    choose_diverse,
     compare,
     draw_findings,
+    draw_frames,
     draw_labels,
+    found_metric,
+    iou_metric,
     label_budget_study,
     labels_saved,
     measure,
     probe_entrant,
     ranking_entrant,
     ranking_study,
+    scene_entrant,
+    scene_study,
 )
 
 LABELS = np.array([0, 1] * 500)
@@ -162,6 +173,58 @@ def test_findings_that_cannot_be_drawn(budget, negatives, message):
     labels, cards = stolen_cards()
     with pytest.raises(ValueError, match=message):
         draw_findings(labels, budget, 0, cards, negatives)
+
+
+DRIVES = np.repeat(["a", "b", "c"], [60, 30, 10])
+
+
+@pytest.mark.parametrize("budget", [1, 5, 10, 37, 99])
+def test_a_draw_of_frames_takes_each_drive_in_proportion(budget):
+    draws = [draw_frames(DRIVES, budget, draw) for draw in range(40)]
+    assert all(len(set(index)) == budget for index in draws)
+    taken = np.array([[(DRIVES[index] == drive).sum() for drive in "abc"] for index in draws])
+    assert np.abs(taken - budget * np.array([0.6, 0.3, 0.1])).max() < 2
+    assert np.array_equal(draws[3], draw_frames(DRIVES, budget, 3))
+
+
+def test_a_larger_budget_of_frames_holds_the_smaller_one_and_all_is_all():
+    small, large, all_of_them = (draw_frames(DRIVES, budget, 1) for budget in (5, 20, 100))
+    assert set(small) < set(large)
+    assert np.array_equal(all_of_them, np.arange(100))
+    assert set(small) != set(draw_frames(DRIVES, 5, 2))
+
+
+def test_every_frame_is_drawn_about_as_often():
+    count = np.bincount(np.concatenate([draw_frames(DRIVES, 10, draw) for draw in range(2000)]), minlength=100)
+    assert count.mean() == 200
+    for drive in "abc":
+        assert count[DRIVES == drive].mean() == pytest.approx(200, rel=0.08)
+    assert count.std() < 4 * np.sqrt(200)
+
+
+def test_diverse_frames_are_one_of_each_kind_and_the_most_typical():
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(np.arange(4), [50, 30, 15, 5])
+    features = 100 * np.eye(4)[kinds] + rng.normal(size=(100, 4))
+    for seed in range(3):
+        index = choose_diverse(features, 4, seed)
+        assert sorted(kinds[index]) == [0, 1, 2, 3]
+        for i in index:
+            alike = features[kinds == kinds[i]]
+            distance = np.linalg.norm(alike - alike.mean(axis=0), axis=1)
+            assert np.linalg.norm(features[i] - alike.mean(axis=0)) == pytest.approx(distance.min())
+    assert np.array_equal(choose_diverse(features, 100), np.arange(100))
+
+
+@pytest.mark.parametrize("budget", [0, 101])
+def test_frames_that_cannot_be_drawn(budget):
+    message = f"budget of {budget} frames is not from 1 to the 100"
+    with pytest.raises(ValueError, match=message):
+        draw_frames(DRIVES, budget, 0)
+    with pytest.raises(ValueError, match=message):
+        choose_diverse(np.arange(100.0)[:, None], budget)
+    with pytest.raises(ValueError, match="2 frames is not from 1 to the 1 different ones"):
+        choose_diverse(np.zeros((100, 3)), 2)
 
 
 # ------------------------------------------------------------------------------------------------- pairing
@@ -688,6 +751,130 @@ def test_a_ranking_of_another_length_or_of_other_users_is_refused():
     for rank in (partial(ranked, 0.5, k=5), partial(ranked, 0.5, holdout=fewer)):
         with pytest.raises(ValueError, match=r"use evaluate_ranking\(score, holdout, k=10\) with this holdout"):
             ranking_study([ranking_entrant("a", "ssl", rank)], shop())
+
+
+# -------------------------------------------------------------------------------------- the study over frames
+
+
+def split_of(name: str, n: int, masked: int, seed: int) -> SceneSplit:
+    """Frames a second apart, in two drives; masks of three classes in blobs, and of the last frames none."""
+    masks = np.random.default_rng(seed).integers(0, 3, (n, 3, 4)).repeat(4, axis=1).repeat(4, axis=2).astype(np.uint8)
+    masks[masked:] = VOID
+    masks[:, 0] = VOID
+    drives = np.repeat([f"{name} 1", f"{name} 2"], [n // 2, n - n // 2])
+    time = np.concatenate([np.arange(n // 2), np.arange(n - n // 2)]).astype(float)
+    names = np.array([f"{name} {i}" for i in range(n)])
+    return SceneSplit(name, np.zeros((n, 12, 16, 3), np.uint8), masks, drives, time, names)
+
+
+@lru_cache
+def street() -> Scenes:
+    train, validation, test = split_of("train", 50, 40, 0), split_of("validation", 2, 0, 1), split_of("test", 60, 58, 2)
+    colours = np.eye(3, dtype=np.uint8)
+    return Scenes(train, validation, test, ("road", "car", "person"), colours, (2,), own_card("street", "Street", ()))
+
+
+def segmented(index: np.ndarray, seed: int, better: float) -> np.ndarray:
+    """The truth of the test frames, less wrong with more frames, and otherwise a random class."""
+    rng = np.random.default_rng([len(index), index.sum(), seed])
+    truth = np.where(street().test.masks == VOID, 0, street().test.masks)
+    right = rng.random((*truth.shape[:1], 3, 4)) < better + 0.1 * np.log10(len(index))
+    return np.where(right.repeat(4, axis=1).repeat(4, axis=2), truth, rng.integers(0, 3, truth.shape)).astype(np.uint8)
+
+
+def study_of_segmenters(**settings) -> Study:
+    entrants = [
+        scene_entrant("scratch", "supervised", partial(segmented, better=0.5), street(), seeds=(0, 1), crossed=False),
+        scene_entrant("ssl", "ssl", partial(segmented, better=0.65), street(), seeds=(0, 1, 2), setup_seconds=9.0),
+        scene_entrant("road", "trivial", lambda index, seed: np.zeros((60, 12, 16), np.uint8), street()),
+    ]
+    return scene_study(entrants, street(), [5, 20, 40], **({"replicates": 200, "draws": 3} | settings))
+
+
+def test_segmenters_are_studied_over_frames():
+    study, test = study_of_segmenters(), street().test
+    assert (
+        study.budgets == [5, 20, 40]
+        and study.unit == "frames"
+        and list(study.metrics) == ["mean_iou", "vulnerable_iou"]
+    )
+    assert study.frame.groupby(["entrant", "budget"]).size().to_dict() == {
+        ("scratch", 5): 3, ("scratch", 20): 3, ("scratch", 40): 2, ("ssl", 5): 9, ("ssl", 20): 9, ("ssl", 40): 3,
+        ("road", 5): 3, ("road", 20): 3, ("road", 40): 1,
+    }  # fmt: skip
+    for row, said in zip(study.frame.itertuples(), study.predictions, strict=True):
+        assert said.labels is None, "labels of hundreds of runs would fill the memory"
+        assert said.confusion.shape == (60, 3, 3)
+        assert row.mean_iou == pytest.approx(mean_iou(said.confusion))
+        assert row.vulnerable_iou == pytest.approx(mean_iou(said.confusion, classes=[2]))
+    row = study.frame[study.frame["entrant"] == "ssl"].iloc[0]
+    labels = segmented(draw_frames(street().train.labelled.drives, row.budget, row.draw), row.seed, 0.65)
+    assert row.mean_iou == pytest.approx(mean_iou(segmentation(labels, test.masks, 3).confusion))
+    assert np.array_equal(study.groups, test.blocks()) and study.groups.max() == 5
+    assert study.costs().loc["ssl", "setup_seconds"] == 9.0
+
+
+def test_verdict_labels_saved_and_curve_of_segmenters():
+    study = study_of_segmenters()
+    assert study.best_other("mean_iou", 5) == "scratch"
+    verdict = compare(study, "mean_iou", "ssl", "scratch", 20)
+    assert verdict.conclusion == "better" and verdict.lift > verdict.lift_low > 0
+    assert "at 20 frames: mean_iou +" in str(verdict) and "relative +" in str(verdict)
+    saved = labels_saved(study, "vulnerable_iou", "ssl", 5)
+    assert saved.saved > 0 and "frames saved" in str(saved)
+    assert label_budget_curve(study, "mean_iou").get_xlabel() == "frames"
+
+
+def test_stretches_of_a_drive_are_resampled_together():
+    study, weights = study_of_segmenters(), bootstrap_weights(60, 200, seed=0, groups=street().test.blocks())
+    expected = mean_iou(study.predictions[study._rows("road", 40).index[0]].confusion, weights)
+    np.testing.assert_allclose(study.bootstrap("mean_iou", "road", 40), expected)
+
+
+def test_other_metrics_and_another_rule_of_drawing_frames():
+    seen, features = [], np.random.default_rng(0).normal(size=(40, 2))
+
+    def segment(index: np.ndarray, seed: int) -> np.ndarray:
+        seen.append(set(index))
+        return segmented(index, seed, better=0.8)
+
+    metrics = {"cars": iou_metric([1]), "found": found_metric(), "found_cars": found_metric([1])}
+    study = scene_study(
+        [scene_entrant("s", "ssl", segment, street())], street(), [4, 40], 2, metrics,
+        draw=lambda drives, budget, draw: choose_diverse(features, budget, draw), replicates=30,
+    )  # fmt: skip
+    assert sorted(map(sorted, seen)) == sorted(
+        sorted(choose_diverse(features, *which)) for which in [(4, 0), (4, 1), (40, 0)]
+    )
+    for row, said in zip(study.frame.itertuples(), study.predictions, strict=True):
+        assert row.cars == pytest.approx(mean_iou(said.confusion, classes=[1]))
+        assert row.found == pytest.approx(found_regions(said.regions)) and np.isnan(row.found_cars)
+    assert study.bootstrap("found", "s", 4).shape == (30,)
+
+
+def test_regions_are_those_of_the_vulnerable():
+    labels = segmented(np.arange(5), 0, 0.5)
+    said = scene_entrant("s", "ssl", lambda index, seed: labels, street()).fit(np.arange(5), 0)
+    assert np.array_equal(said.regions, region_counts(street().test.masks, labels, [2], 3))
+
+
+def test_scenes_without_vulnerable_classes_have_one_metric():
+    plain = replace(street(), vulnerable=())
+    entrant = scene_entrant("road", "trivial", lambda index, seed: np.zeros((60, 12, 16), np.uint8), plain)
+    assert list(scene_study([entrant], plain, [5], replicates=10).metrics) == ["mean_iou"]
+
+
+def test_scenes_and_segmentations_that_cannot_be_studied():
+    entrant = scene_entrant("s", "ssl", partial(segmented, better=0.5), street())
+    bare = replace(street(), test=split_of("test", 60, 0, 2))
+    with pytest.raises(ValueError, match="no test frame has a mask; label some frames of the test drives"):
+        scene_study([entrant], bare, [5])
+    with pytest.raises(ValueError, match="budget of 41 frames is not from 1 to the 40"):
+        scene_study([entrant], street(), [5, 41])
+    for shape in ((59, 3, 3), (60, 4, 4)):
+        other = Entrant("s", "ssl", lambda index, seed, shape=shape: Segmentation(None, np.zeros(shape, int)))
+        with pytest.raises(ValueError, match="not those of 60 test frames and 3 classes; use segmentation"):
+            scene_study([other], street(), [5])
 
 
 # ----------------------------------------------------------------------------------------------- labels saved
