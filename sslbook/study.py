@@ -626,6 +626,8 @@ def found_metric(classes: Sequence[int] | None = None) -> Metric:
     """``found_regions`` of all classes whose regions were counted, or of the numbers given, as a metric of a study."""
 
     def metric(labels: np.ndarray, said: Segmentation, weights: np.ndarray | None = None) -> np.ndarray:
+        if said.regions is None:
+            raise ValueError("regions were not counted; use segmentation(..., numbers=scenes.vulnerable).")
         return np.atleast_1d(found_regions(said.regions, weights, classes))
 
     return metric

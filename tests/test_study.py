@@ -877,6 +877,12 @@ def test_scenes_and_segmentations_that_cannot_be_studied():
             scene_study([other], street(), [5])
 
 
+def test_regions_that_were_not_counted():
+    said = segmentation(segmented(np.arange(5), 0, 0.5), street().test.masks, 3)
+    with pytest.raises(ValueError, match="regions were not counted; use segmentation"):
+        scene_study([Entrant("s", "ssl", lambda index, seed: said)], street(), [5], metrics={"found": found_metric()})
+
+
 # ----------------------------------------------------------------------------------------------- labels saved
 
 
