@@ -3,12 +3,13 @@
 from .card import Card
 from .cards import KINDS as CARD_FRAUDS
 from .cards import simulate_card_payments, simulate_cards
-from .catalog import CATALOG, DataFile, DataSet
+from .catalog import CATALOG, Container, DataFile, DataSet
 from .duplicates import duplicates
 from .errors import DataError, Offline
 from .histories import EntityDays, event_codes, histories, item_histories, last_events
 from .images import Images, ImageSplit
 from .interactions import Holdout, Interactions
+from .scenes import VOID, Scenes, SceneSplit
 from .shop import shop_log, simulate_shop
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import simulate_claims, simulate_creditcard
@@ -28,8 +29,11 @@ __all__ = [
     "Images",
     "Interactions",
     "Offline",
+    "SceneSplit",
+    "Scenes",
     "TransactionSplit",
     "Transactions",
+    "VOID",
     "cache_dir",
     "duplicates",
     "event_codes",
@@ -51,7 +55,7 @@ __all__ = [
 ]
 
 
-def load(name: str, source: str = "auto") -> Images | Transactions | Interactions:
+def load(name: str, source: str = "auto") -> Container:
     """Return a data set of the catalog.
 
     Parameters

@@ -12,15 +12,20 @@ import pandas as pd
 from python_calamine import CalamineError
 from scipy.sparse import coo_array, csr_array
 
+from .camvid import camvid_scenes
 from .card import Card
 from .errors import DataError
 from .images import Images
 from .interactions import Interactions, baskets
+from .scenes import Scenes
 from .shop import simulate_beauty, simulate_online_retail
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import COMPONENTS, LEGITIMATE, cut_creditcard, simulate_creditcard
+from .streets import simulate_camvid
 from .tables import Table, read_table, table_of, words_of
 from .transactions import Transactions
+
+Container = Images | Transactions | Interactions | Scenes
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,8 @@ class DataSet:
     citation: str
     provenance: str
     known_problems: tuple[str, ...]
-    loader: Callable[["DataSet", list[Path]], Images | Transactions | Interactions]
-    simulator: Callable[..., Images | Transactions | Interactions]
+    loader: Callable[["DataSet", list[Path]], Container]
+    simulator: Callable[..., Container]
     classes: tuple[str, ...] = ()
     positive: int = 0
     alternative: DataFile | None = None
@@ -147,6 +152,12 @@ def _retail_workbook(path: Path) -> Table:
         return table_of(pd.read_excel(workbook, engine="calamine"), path.name)
     except (zipfile.BadZipFile, KeyError, CalamineError) as error:
         raise DataError(f"{path} holds no readable {WORKBOOK} ({error}); place the official file there.") from error
+
+
+def read_camvid(entry: DataSet, paths: list[Path]) -> Scenes:
+    """Read the prepared arrays."""
+    with np.load(paths[0], allow_pickle=False) as arrays:
+        return camvid_scenes(arrays, entry.card)
 
 
 def _beauty_file(name: str, size: int, sha256: str, mirror: str) -> DataFile:
@@ -333,6 +344,29 @@ CATALOG: dict[str, DataSet] = {
             ),
             loader=read_online_retail,
             simulator=simulate_online_retail,
+        ),
+        DataSet(
+            name="camvid",
+            title="CamVid: frames of drives through Cambridge, 160x120",
+            files=(
+                DataFile(
+                    "camvid_160x120.npz",
+                    (),
+                    29_404_734,
+                    "004315fba4fe913da5d1d92882ecddc77dd2d534468c80b7455e5cfde8655327",
+                    folder="prepared",
+                ),
+            ),
+            licence="CC BY-NC 4.0",
+            citation="Brostow, Fauqueur and Cipolla (2009), Semantic object classes in video: a high-definition ground "
+            "truth database, Pattern Recognition Letters 30(2):88-97, doi:10.1016/j.patrec.2008.04.005; split by "
+            "Badrinarayanan, Kendall and Cipolla (2017), SegNet, IEEE TPAMI 39(12):2481-2495, "
+            "doi:10.1109/TPAMI.2016.2644615",
+            provenance="Frames of a camera behind a windscreen in Cambridge, one a second (validation: 15 a second), each "
+            "pixel of a class; split and merged into 11 classes by the authors of SegNet, 480x360.",
+            known_problems=(),
+            loader=read_camvid,
+            simulator=simulate_camvid,
         ),
     )
 }
