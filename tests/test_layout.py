@@ -20,6 +20,7 @@ FLOORS = (
         "recommenders",
         "segmentation",
         "segmenters",
+        "trajectories",
         "corruptions",
     },
     {"study"},

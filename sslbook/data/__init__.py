@@ -14,6 +14,7 @@ from .shop import shop_log, simulate_shop
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import simulate_claims, simulate_creditcard
 from .store import cache_dir, fetch, find
+from .tracks import Tracks, TrackSplit, centred, simulate_tracks
 from .transactions import Transactions, TransactionSplit
 
 __all__ = [
@@ -31,10 +32,13 @@ __all__ = [
     "Offline",
     "SceneSplit",
     "Scenes",
+    "TrackSplit",
+    "Tracks",
     "TransactionSplit",
     "Transactions",
     "VOID",
     "cache_dir",
+    "centred",
     "duplicates",
     "event_codes",
     "fetch",
@@ -52,6 +56,7 @@ __all__ = [
     "simulate_creditcard",
     "simulate_shop",
     "simulate_shop",
+    "simulate_tracks",
 ]
 
 

@@ -11,6 +11,7 @@ from sslbook.pretext.next_event import NextEvent, random_windows
 from sslbook.pretext.rotation import RotationPrediction
 from sslbook.pretext.simclr import SimCLR, nt_xent, projection_head
 from sslbook.pretext.tabular import SCARF, Corruption, MaskedFeatures
+from sslbook.pretext.trajectories import MaskedFuture
 from sslbook.pretext.vicreg import VICReg, vicreg_loss
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Distillation",
     "HistoryContrast",
     "MaskedFeatures",
+    "MaskedFuture",
     "MaskedItem",
     "NextEvent",
     "NextItem",
