@@ -8,9 +8,9 @@ import pandas as pd
 
 from .card import Card, Described
 from .errors import DataError
+from .pixels import shorten
 
 VOID = 255  # in a mask: nothing is said of this pixel
-KNOWN = ("train", "validation")  # splits that a model may have seen before the test
 COLUMNS = {"frames": int, "with a mask": int, "drives": int, "minutes": float}
 
 
@@ -98,18 +98,20 @@ class SceneSplit:
 class Scenes(Described):
     """Frames of drives with their splits, each sorted by drive, then time.
 
+    A drive may be in two splits, as it is in some official ones; see `without_shared_drives`.
+
     Parameters
     ----------
-    train, validation, test : the splits.
-    classes : name of each class number.
+    train, validation, test : the splits; validation and test may be empty.
+    classes : name of each class number; none where no frame has a mask.
     colours : uint8 array (k, 3), to draw masks with.
     vulnerable : numbers of the classes that must not be overlooked.
     card : source, licence and known problems.
 
     Raises
     ------
-    DataError : splits of different sizes, a class number without a name, not one colour for each class, or frames out
-        of order.
+    DataError : splits of different sizes, a class number without a name, not one colour for each class, frames out of
+        order, or a frame in two splits.
     """
 
     train: SceneSplit
@@ -131,6 +133,11 @@ class Scenes(Described):
             raise DataError(f"Class {number} of {self.name} is called vulnerable; classes go from 0 to {k - 1}.")
         for split in self.splits.values():
             self._check(split)
+        owner: dict[tuple[str, str], str] = {}
+        for name, split in self.splits.items():
+            for frame in zip(split.drives.tolist(), split.names.tolist(), strict=True):
+                if owner.setdefault(frame, name) != name:
+                    raise DataError(f"Frame {frame[1]} of {self.name} is in {owner[frame]} and {name}; keep one.")
 
     def _check(self, split: SceneSplit) -> None:
         k = len(self.classes)
@@ -146,11 +153,11 @@ class Scenes(Described):
                 f"The mask of frame {split.names[i]} of {self.name} has the class {number}; there are {k} classes, and "
                 f"{VOID} stands for nothing said."
             )
-        same, later = split.drives[1:] == split.drives[:-1], np.diff(split.time) >= 0
-        for i in np.flatnonzero(np.where(same, ~later, split.drives[1:] < split.drives[:-1]))[:1]:
+        same, rises = split.drives[1:] == split.drives[:-1], split.drives[1:] > split.drives[:-1]
+        for i in np.flatnonzero(~np.where(same, np.diff(split.time) > 0, rises))[:1]:
             raise DataError(
-                f"Frame {split.names[i + 1]} of {self.name} stands after {split.names[i]} in {split.name}; sort frames "
-                "by drive, then time."
+                f"Frame {split.names[i + 1]} of {self.name} stands after {split.names[i]} in {split.name} and is not "
+                "later; sort frames by drive, then time."
             )
 
     @property
@@ -165,8 +172,13 @@ class Scenes(Described):
 
     @property
     def unlabelled(self) -> np.ndarray:
-        """Frames of train and validation, which pretraining may see; uint8 (n, height, width, 3)."""
-        return np.concatenate([self.train.frames, self.validation.frames])
+        """Frames that pretraining may see: all of train and validation but those of the drives that test has.
+
+        Returns
+        -------
+        uint8 array (n, height, width, 3)
+        """
+        return np.concatenate([self._other_drives(split).frames for split in (self.train, self.validation)])
 
     @property
     def shared_drives(self) -> tuple[str, ...]:
@@ -175,9 +187,27 @@ class Scenes(Described):
         return tuple(np.intersect1d(self.test.drives, known).tolist())
 
     def without_shared_drives(self) -> "Scenes":
-        """Return the same with all frames of the drives of the test split taken out of train and validation."""
-        kept = {s: self.splits[s].subset(~np.isin(self.splits[s].drives, self.shared_drives)) for s in KNOWN}
-        return replace(self, **kept)
+        """Return the honest split: train and validation lose all frames of the drives that test has.
+
+        Raises
+        ------
+        DataError : train has no other drive.
+        """
+        if not self.shared_drives:
+            return self
+        train, validation = self._other_drives(self.train), self._other_drives(self.validation)
+        if not len(train):
+            raise DataError(f"Train of {self.name} has only drives that test has; add frames of another drive.")
+        note = (
+            f"Test has drives of train or validation ({shorten(self.shared_drives)}): {len(self.train) - len(train)} "
+            f"of {len(self.train)} training and {len(self.validation) - len(validation)} of {len(self.validation)} "
+            "validation frames were left out."
+        )
+        card = replace(self.card, known_problems=(*self.card.known_problems, note))
+        return replace(self, train=train, validation=validation, card=card)
+
+    def _other_drives(self, split: SceneSplit) -> SceneSplit:
+        return split.subset(~np.isin(split.drives, self.shared_drives))
 
     def counts(self) -> pd.DataFrame:
         """Frames, frames with a mask, drives and minutes of each split (rows)."""
@@ -190,11 +220,17 @@ class Scenes(Described):
         with np.errstate(invalid="ignore"):
             return pd.DataFrame({s: n / n.sum() for s, n in pixels.items()}, index=list(self.classes))
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits.items())
+        return f"Scenes({self.name}: {sizes} frames, {len(self.classes)} classes)"
+
     def _repr_html_(self) -> str:
         height, width = self.shape
         text = f"{height} x {width} pixels; classes that must not be overlooked: "
         text += ", ".join(self.classes[number] for number in self.vulnerable) or "none named"
-        return f"{self.card._repr_html_()}<p>{html.escape(text)}</p>{self.counts().to_html()}"
+        shares = self.class_shares().to_html(float_format="{:.1%}".format) if self.classes else ""
+        counts = self.counts().to_html(float_format="{:.1f}".format)
+        return f"{self.card._repr_html_()}<p>{html.escape(text)}</p>{counts}{shares}"
 
 
 def _counts(split: SceneSplit) -> dict[str, float]:
