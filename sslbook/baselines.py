@@ -76,7 +76,7 @@ def boosted_trees(
     groups, sample_weight : optional arrays, shape (n,), as for ``linear_probe``.
     categorical : columns that hold codes.
     """
-    lightgbm = _lightgbm()
+    lightgbm = import_lightgbm()
     folds = list(inner_folds(labels, seed, groups=groups))
     held = np.concatenate([held for _, held in folds])
     weight = np.ones(len(labels)) if sample_weight is None else sample_weight
@@ -103,7 +103,7 @@ def boosted_trees(
     return Prediction(both, decide(_two_columns(held_scores), labels[held], both))
 
 
-def _lightgbm() -> ModuleType:
+def import_lightgbm() -> ModuleType:
     """Imported where it is used: it needs the system's OpenMP, which the other chapters can do without."""
     try:
         import lightgbm

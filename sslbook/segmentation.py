@@ -32,14 +32,19 @@ def confusion_counts(masks: np.ndarray, labels: np.ndarray, classes: int) -> np.
     if masks.shape != labels.shape:
         raise ValueError(f"masks have shape {masks.shape}, labels {labels.shape}; give one label per pixel of a mask.")
     said = masks != VOID
-    for name, values in (("masks", masks[said]), ("labels", labels)):
-        if values.size and values.max() >= classes:
-            raise ValueError(
-                f"{name} hold the number {values.max()}, and there are {classes} classes (0 to {classes - 1})."
-            )
+    check_classes("masks", masks[said], classes)
+    check_classes("labels", labels, classes)
     frame = np.repeat(np.arange(len(masks)) * classes**2, said.sum(axis=(1, 2)))
     cell = frame + masks[said].astype(np.int64) * classes + labels[said]
     return np.bincount(cell, minlength=len(masks) * classes**2).reshape(len(masks), classes, classes)
+
+
+def check_classes(name: str, values: np.ndarray, classes: int) -> None:
+    """Refuse numbers that are no class."""
+    if values.max(initial=0) >= classes:
+        raise ValueError(
+            f"{name} hold the number {values.max()}, and there are {classes} classes (0 to {classes - 1})."
+        )
 
 
 def iou(confusion: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

@@ -1,0 +1,335 @@
+"""Segmenters: what each of some classical methods and probes says about every pixel of the test frames.
+
+Each learns from a few labelled frames and returns labels, uint8 (n_test, height, width). Settings are fixed, or chosen
+by cross-validation inside the frames given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter, uniform_filter
+from torch import Tensor
+
+from sslbook.baselines import import_lightgbm
+from sslbook.data import VOID
+from sslbook.segmentation import check_classes, mean_iou
+
+
+def cell_counts(masks: np.ndarray, cells: tuple[int, int], classes: int) -> np.ndarray:
+    """Pixels of each class in every cell of a grid laid over the masks; void is left out.
+
+    Parameters
+    ----------
+    masks : uint8 array, shape (n, height, width)
+    cells : rows and columns of the grid.
+
+    Returns
+    -------
+    float32 array, shape (n, rows, columns, classes)
+
+    Raises
+    ------
+    ValueError
+        If the cells do not divide the masks, or as ``_classes_of`` says.
+    """
+    n, height, width = masks.shape
+    if height % cells[0] or width % cells[1]:
+        raise ValueError(
+            f"masks of {height} x {width} pixels do not fall into {cells[0]} x {cells[1]} cells; use frames whose "
+            "height and width are multiples of those of the features."
+        )
+    blocks = masks.reshape(n, cells[0], height // cells[0], cells[1], width // cells[1])
+    counts = np.zeros((n, *cells, classes), dtype=np.float32)
+    for number in _classes_of(masks, classes):
+        counts[..., number] = (blocks == number).sum(axis=(2, 4))
+    return counts
+
+
+def _classes_of(masks: np.ndarray, classes: int) -> np.ndarray:
+    """Numbers in the masks, ascending; refuses those that are no class, and masks that are void all over."""
+    present = np.flatnonzero(np.bincount(masks.ravel(), minlength=VOID)[:VOID])
+    if present.size == 0:
+        raise ValueError("the masks are void all over; draw frames with a mask.")
+    check_classes("masks", present, classes)
+    return present
+
+
+def _check_pairs(features: np.ndarray, masks: np.ndarray) -> None:
+    if len(features) != len(masks):
+        raise ValueError(f"there are {len(features)} frames of features and {len(masks)} masks; give the same frames.")
+
+
+def frame_folds(n: int, folds: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cross-validation over frames in the order of drive and time; a fold is a stretch, for neighbours look alike.
+
+    Yields
+    ------
+    int arrays : frames to learn from, frames held out. Nothing for fewer than 4 frames.
+    """
+    for held in np.array_split(np.arange(n), folds) if n >= 4 else ():
+        yield np.setdiff1d(np.arange(n), held), held
+
+
+def enlarged_labels(scores: Tensor, shape: tuple[int, int], block: int = 16) -> np.ndarray:
+    """Class of the highest score at full resolution, the scores interpolated between cells.
+
+    Parameters
+    ----------
+    scores : float tensor, shape (n, classes, rows, columns)
+    shape : height and width of the labels.
+
+    Returns
+    -------
+    uint8 array, shape (n, height, width)
+    """
+    enlarged = (F.interpolate(part, shape, mode="bilinear") for part in scores.split(block))
+    return torch.cat([part.max(dim=1).indices.byte() for part in enlarged]).numpy()  # argmax takes five times as long
+
+
+# --------------------------------------------------------------------------------------------- position alone
+
+BANDWIDTHS = (2.0, 4.0, 8.0, 16.0)  # pixels
+
+
+def position_prior(masks: np.ndarray, n_test: int, classes: int) -> np.ndarray:
+    """The most likely class at each position, whatever the frame shows: what a segmenter has to beat.
+
+    Counts are blurred over neighbouring positions; how far is chosen by cross-validation from ``BANDWIDTHS``, the
+    second widest where frames are too few for that.
+
+    Parameters
+    ----------
+    masks : uint8 array, shape (n, height, width), of the drawn frames, by drive and time.
+    """
+    present = _classes_of(masks, classes)
+    quality = np.zeros(len(BANDWIDTHS))
+    quality[-2] = 1e-9
+    for train, held in frame_folds(len(masks)):
+        truth, known = (_position_counts(masks[part], present) for part in (held, train))
+        for i, bandwidth in enumerate(BANDWIDTHS):
+            quality[i] += mean_iou(_confusion_of(truth, _most_likely(known, bandwidth))[None])
+    labels = present[_most_likely(_position_counts(masks, present), BANDWIDTHS[quality.argmax()])]
+    return np.repeat(labels[None].astype(np.uint8), n_test, axis=0)
+
+
+def _position_counts(masks: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Frames that show each of some classes at each position, (height, width, classes)."""
+    return np.stack([(masks == c).sum(axis=0) for c in present], axis=-1).astype(np.float32)
+
+
+def _most_likely(counts: np.ndarray, bandwidth: float) -> np.ndarray:
+    """Class with the highest blurred count, (height, width) of (height, width, classes); the commonest far from any."""
+    blurred = gaussian_filter(counts, (bandwidth, bandwidth, 0), mode="nearest")
+    return (blurred + 1e-6 * counts.mean(axis=(0, 1))).argmax(axis=-1)
+
+
+def _confusion_of(counts: np.ndarray, called: np.ndarray) -> np.ndarray:
+    """Pixels by true and called class, (classes, classes), of counts (..., classes) in cells called (...)."""
+    classes = counts.shape[-1]
+    return np.stack([counts[called == c].sum(axis=0) for c in range(classes)], axis=1)
+
+
+# ------------------------------------------------------------------------------------- what a pixel classifier sees
+
+SCALES = (3, 9, 21)  # widths of the windows around a pixel, in pixels of the features
+
+
+def pixel_features(frames: np.ndarray) -> np.ndarray:
+    """Describe every second pixel by colour, position, texture and surroundings, for a classifier of pixels.
+
+    Parameters
+    ----------
+    frames : uint8 array, shape (n, height, width, 3); height and width are even.
+
+    Returns
+    -------
+    float32 array, shape (n, height / 2, width / 2, f)
+    """
+    return np.concatenate([_features_of(frames[i : i + 16]) for i in range(0, len(frames), 16)])
+
+
+def _features_of(frames: np.ndarray) -> np.ndarray:
+    """The features of a few frames."""
+    picture = frames.astype(np.float32) / 255
+    small = _halved(picture)
+    light = small.mean(axis=3)
+    spread = light.std(axis=(1, 2), keepdims=True) + 0.05
+    relative = ((light - light.mean(axis=(1, 2), keepdims=True)) / spread)[..., None]
+    colour, edges = _colours(small), _edges(picture.mean(axis=3), spread)
+    basis = np.concatenate([relative, colour[..., 1:3]], axis=3)
+    above = np.cumsum(basis, axis=1) / np.arange(1, light.shape[1] + 1, dtype=np.float32)[:, None, None]
+    columns = [small, colour, relative, _positions(light.shape), above]
+    for scale in SCALES:
+        mean = _window(basis, scale)
+        columns += [mean, np.sqrt(np.maximum(_window(basis**2, scale) - mean**2, 0)), _window(edges, scale)]
+    return np.concatenate(columns, axis=3)
+
+
+def _halved(values: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels."""
+    n, height, width = values.shape[:3]
+    return values.reshape(n, height // 2, 2, width // 2, 2, *values.shape[3:]).mean(axis=(2, 4))
+
+
+def _colours(picture: np.ndarray) -> np.ndarray:
+    """Logarithm of the light, two opponent colours that hardly depend on it, and saturation."""
+    red, green, blue = np.moveaxis(picture + 0.05, 3, 0)
+    total = red + green + blue
+    largest, least = (f(picture, axis=3) for f in (np.max, np.min))
+    return np.stack(
+        [np.log(total), (red - green) / total, (red + green - 2 * blue) / total, (largest - least) / (largest + 0.05)],
+        axis=3,
+    )
+
+
+def _positions(shape: tuple[int, int, int]) -> np.ndarray:
+    """Row, and distance from the middle column, as shares."""
+    rows, columns = np.meshgrid(np.linspace(0, 1, shape[1]), np.linspace(-1, 1, shape[2]), indexing="ij")
+    return np.broadcast_to(np.stack([rows, np.abs(columns)], axis=2).astype(np.float32), (*shape, 2))
+
+
+def _edges(light: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Strength of upright and of level edges, slant between them, and detail against the neighbours."""
+    x = np.gradient(light, axis=2) / spread
+    y = np.gradient(light, axis=1) / spread
+    fine = np.abs(light - _window(light[..., None], 3)[..., 0]) / spread
+    return _halved(np.stack([np.abs(x), np.abs(y), x * y, fine], axis=3))
+
+
+def _window(values: np.ndarray, size: int) -> np.ndarray:
+    """Means over windows of size x size pixels."""
+    return uniform_filter(values, (0, size, size, 0), mode="nearest")
+
+
+ROUNDS = 40
+TREES = {
+    "objective": "multiclass", "num_leaves": 15, "learning_rate": 0.15, "max_bin": 63, "feature_fraction": 0.3,
+    "bagging_fraction": 0.7, "bagging_freq": 1, "min_child_samples": 30, "lambda_l2": 1.0, "deterministic": True,
+    "force_row_wise": True, "n_jobs": 1, "verbosity": -1,
+}  # fmt: skip
+
+
+def colour_trees(
+    features: np.ndarray, masks: np.ndarray, test_features: np.ndarray, classes: int, seed: int = 0
+) -> np.ndarray:
+    """LightGBM on sampled pixels, each on its own: colour, position, texture and surroundings.
+
+    Rare classes are sampled in proportion to their pixels to the power 0.4. Every second cell of the test features is
+    classified, and the probabilities are interpolated.
+
+    Parameters
+    ----------
+    features, test_features : float arrays, shape (n, rows, columns, f), of ``pixel_features``.
+    masks : uint8 array, shape (n, height, width)
+    """
+    _check_pairs(features, masks)
+    present = _classes_of(masks, classes)
+    x, y = _sampled_pixels(features, masks, present, seed)
+    cells = test_features[:, 1::2, 1::2]
+    scores = np.zeros((*cells.shape[:3], classes), dtype=np.float32)
+    if len(present) == 1:
+        scores[..., present] = 1
+    else:
+        lightgbm = import_lightgbm()
+        settings = TREES | {"num_class": len(present), "seed": seed}
+        model = lightgbm.train(settings, lightgbm.Dataset(x, y, params=settings), ROUNDS)
+        said = model.predict(cells.reshape(-1, cells.shape[-1]), num_threads=1)
+        scores[..., present] = said.reshape(*cells.shape[:3], -1)
+    return enlarged_labels(torch.from_numpy(scores).permute(0, 3, 1, 2).contiguous(), masks.shape[1:])
+
+
+def _sampled_pixels(
+    features: np.ndarray, masks: np.ndarray, present: np.ndarray, seed: int, per_frame: int = 400, most: int = 20_000
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features (m, f) and classes (m,), as places in ``present``, of drawn pixels; one may be drawn several times."""
+    flat = masks.ravel()
+    pixels = np.bincount(flat, minlength=VOID)[present]
+    share = pixels**0.4 / (pixels**0.4).sum()
+    quota = np.ceil(min(per_frame * len(masks), most) * share).astype(int)
+    rng = np.random.default_rng(seed)
+    drawn = [rng.choice(np.flatnonzero(flat == c), size) for c, size in zip(present, quota, strict=True)]
+    frame, row, column = np.unravel_index(np.concatenate(drawn), masks.shape)
+    down, across = masks.shape[1] // features.shape[1], masks.shape[2] // features.shape[2]
+    return features[frame, row // down, column // across], np.repeat(np.arange(len(present)), quota)
+
+
+# ------------------------------------------------------------------------------------------ a probe at every cell
+
+PENALTIES = (1e-2, 1e-3, 1e-4)
+
+
+def moments(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each channel over an unlabelled pool of feature maps (n, c, rows, columns); both (c,)."""
+    mean, deviation = maps.mean(axis=(0, 2, 3)), maps.std(axis=(0, 2, 3))
+    return mean, np.where(deviation > 1e-8, deviation, 1)
+
+
+def dense_probe(
+    features: np.ndarray, masks: np.ndarray, test_features: np.ndarray, classes: int,
+    pool: tuple[np.ndarray, np.ndarray], seed: int = 0,
+) -> np.ndarray:  # fmt: skip
+    """A 1 x 1 convolution on frozen feature maps: multinomial logistic regression, the same at every cell.
+
+    A cell's target is the share of each class among its pixels; a cell of void only does not count. A pixel weighs one
+    over the square root of the frequency of its class. The L2 penalty with the best mean IoU in cross-validation over
+    frames is taken; for fewer than 4 frames, 0.001.
+
+    Parameters
+    ----------
+    features, test_features : float32 arrays, shape (n, c, rows, columns) and (n_test, c, rows, columns), frozen.
+    masks : uint8 array, shape (n, height, width), of the drawn frames, by drive and time.
+    pool : ``moments`` of the unlabelled pool.
+    seed : draws the cells that are learnt from, where there are more than 20,000.
+
+    Raises
+    ------
+    ValueError
+        If frames and masks do not match; see ``cell_counts``.
+    """
+    _check_pairs(features, masks)
+    counts = cell_counts(masks, features.shape[2:], classes)
+    balanced = counts / np.sqrt(np.maximum(counts.mean(axis=(0, 1, 2)), 1e-6))
+    mean, deviation = (values.astype(np.float32)[:, None, None] for values in pool)
+    x = ((features - mean) / deviation).transpose(0, 2, 3, 1)
+    rng = np.random.default_rng(seed)
+    quality, weights = np.array([0, 1e-9, 0]), [torch.zeros(x.shape[-1] + 1, classes)] * len(PENALTIES)
+    for train, held in frame_folds(len(masks)):
+        drawn = _drawn_cells(x[train], balanced[train], 3000, rng)
+        for i, penalty in enumerate(PENALTIES):
+            weights[i] = _logistic_fit(*drawn, penalty, start=weights[max(i - 1, 0)])
+            called = (torch.from_numpy(x[held]) @ weights[i][:-1] + weights[i][-1]).argmax(dim=-1).numpy()
+            quality[i] += mean_iou(_confusion_of(counts[held], called)[None])
+    best = quality.argmax()
+    final = _logistic_fit(*_drawn_cells(x, balanced, 20_000, rng), PENALTIES[best], start=weights[best])
+    kernel = final[:-1] / torch.from_numpy(deviation[:, :, 0])
+    bias = final[-1] - torch.from_numpy(mean[:, 0, 0]) @ kernel
+    return enlarged_labels(F.conv2d(torch.from_numpy(test_features), kernel.T[:, :, None, None], bias), masks.shape[1:])
+
+
+def _drawn_cells(x: np.ndarray, counts: np.ndarray, most: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Features (m, c) and class counts (m, classes) of cells with a label, at most so many, at random."""
+    cells = np.flatnonzero(counts.sum(axis=-1))
+    cells = rng.choice(cells, most, replace=False) if len(cells) > most else cells
+    place = np.unravel_index(cells, counts.shape[:-1])
+    return torch.from_numpy(x[place]), torch.from_numpy(counts[place])
+
+
+def _logistic_fit(x: Tensor, counts: Tensor, penalty: float, start: Tensor) -> Tensor:
+    """Weights (c + 1, classes), the last row the bias, by full-batch L-BFGS."""
+    target = counts / counts.sum()
+    weights = start.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([weights], max_iter=30, tolerance_change=1e-6, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        logits = torch.addmm(weights[-1], x, weights[:-1])
+        value = -(target * logits.log_softmax(dim=1)).sum() + penalty * weights[:-1].square().sum() / 2
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    return weights.detach()
