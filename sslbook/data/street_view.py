@@ -11,7 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-CLASSES = tuple("Sky Building Pole Road Pavement Tree SignSymbol Fence Car Pedestrian Bicyclist".split())
+from .camvid import CLASSES
+
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLIST = range(len(CLASSES))
 OTHER = len(CLASSES)  # a thing of no class, as litter bins are
 NEAREST, FARTHEST = 0.8, 130.0  # metres that the camera sees
@@ -306,11 +307,10 @@ def _fence(u: np.ndarray, y: np.ndarray, quad: np.void) -> Painted:
 
 
 def _rear(u: np.ndarray, y: np.ndarray, quad: np.void) -> Painted:
-    """A car from behind (or from the front): cabin narrower than the body, window, lamps, bumper, wheels."""
+    """A car from behind (or from the front): window, lamps, bumper, wheels."""
     half, high = _length(quad) / 2, quad["high"]
     off, up = np.abs(u - half) / half, y / high
-    taper = 0 if high > 2 else 0.2
-    body = (off < 1 - taper * np.clip(up - 0.6, 0, 1)) & (up > 0.14) | ((off > 0.6) & (off < 0.95) & (up < 0.3))
+    body = (up > 0.14) | ((off > 0.6) & (off < 0.95) & (up < 0.3))
     window = (up > 0.6) & (up < 0.92) & (off < 0.72)
     lamps = (off > 0.72) & (up > 0.38) & (up < 0.55)
     dark = (up < 0.24) | window

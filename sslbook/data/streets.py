@@ -1,37 +1,31 @@
 """Drawn streets: the stand-in for frames and masks of a camera behind a windscreen.
 
-A drive is a street with houses, parks, junctions, lamps, cars and people, drawn from the drive's own palette, along which
-the camera moves; `street_view` paints what it sees, so the masks are exact. Then comes the weather: the light of the
-drive (one is at dusk), the cast of the camera, haze, and for every frame exposure, blur and noise.
+A drive is a street with houses, parks, junctions, lamps, cars and people, drawn from the drive's own palette, along
+which the camera moves; `street_view` paints what it sees, so the masks are exact. Then comes the weather: the light of
+the drive (one is at dusk), the cast of the camera, haze, and for every frame exposure, blur and noise.
 """
 
 import numpy as np
 
+from .camvid import CLASSES, COLOURS, RATE, VULNERABLE
 from .card import simulated_card
 from .errors import DataError
 from .scenes import VOID, Scenes, SceneSplit
 from .street_view import (
-    BICYCLIST, CLASSES, LANE, OTHER, PAVEMENT, PEDESTRIAN, POLE, QUAD, ROAD, SIGN, TREE, Street, grain, render,
-)  # fmt: skip
+    BUILDING,
+    LANE,
+    OTHER,
+    PAVEMENT,
+    QUAD,
+    ROAD,
+    SKY,
+    TREE,
+    Street,
+    grain,
+    render,
+)
 
-COLOURS = np.array(
-    [
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (0, 0, 192),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-        (0, 0, 0),
-    ],
-    dtype=np.uint8,
-)  # fmt: skip  as the makers of CamVid paint them; the last is void
-VULNERABLE = (PEDESTRIAN, BICYCLIST, SIGN, POLE)
+PALETTE = np.vstack([COLOURS, np.zeros(3, np.uint8)])  # the last is of no class
 SPEED = 10.0  # metres per second
 HOUSES = np.array([(0.5, 0.3, 0.22), (0.7, 0.62, 0.45), (0.36, 0.33, 0.3), (0.8, 0.78, 0.72), (0.55, 0.5, 0.48)])
 CARS = np.array(
@@ -70,8 +64,9 @@ def simulate_streets(
     for i, rng in enumerate(np.random.default_rng(seed).spawn(drives)):
         split = "test" if i >= drives - tests else "validation" if i == drives - tests - 1 else "train"
         seconds = np.arange(float(frames_per_drive))
-        names = [f"street{i}_{second:05.0f}" for second in seconds]
-        drive = _drive(rng, f"street{i}", seconds, names, i == 0, (weather, detail), size)
+        name = f"street{i:0{len(str(drives - 1))}}"
+        names = [f"{name}_{RATE * second:05.0f}" for second in seconds]
+        drive = _drive(rng, name, seconds, names, i == 0, (weather, detail), size)
         splits[split].append(drive)
     return _scenes("streets", "Drawn streets", splits)
 
@@ -88,15 +83,15 @@ def simulate_camvid(seed: int = 0, weather: float = 1.0, detail: float = 1.0) ->
     """
     _check(weather, detail, (120, 160))
     splits = {"train": [], "validation": [], "test": []}
-    plan = (  # drive, letter before the frame number, number of the first frame, seconds of the frames by split
-        ("0001TP", "", 6690, {"train": np.arange(25.0), "test": 25 + np.arange(25.0)}),
+    plan = (  # drive, what stands before the frame number, number of the first frame, seconds of the frames by split
+        ("0001TP", "0", 6690, {"train": np.arange(25.0), "test": 25 + np.arange(25.0)}),
         ("0006R0", "f", 930, {"train": np.arange(35.0)}),
-        ("0016E5", "", 390, {"train": np.r_[:30.0, 32:62.0], "validation": 30 + np.arange(30) / 15}),
+        ("0016E5", "", 390, {"train": np.r_[:44.0, 46:62.0], "validation": 44 + np.arange(30) / 15}),
         ("Seq05VD", "f", 0, {"test": np.arange(55.0)}),
     )
-    for (name, letter, first, parts), rng in zip(plan, np.random.default_rng(seed).spawn(len(plan)), strict=True):
+    for (name, sign, first, parts), rng in zip(plan, np.random.default_rng(seed).spawn(len(plan)), strict=True):
         seconds = np.concatenate(list(parts.values()))
-        names = [f"{name}_{letter}{first + 30 * second:05.0f}" for second in seconds]
+        names = [f"{name}_{sign}{first + RATE * second:05.0f}" for second in seconds]
         drive = _drive(rng, name, seconds, names, name == "0001TP", (weather, detail), (120, 160))
         begin = 0
         for split, part in parts.items():
@@ -123,7 +118,7 @@ def _scenes(name: str, title: str, splits: dict[str, list[SceneSplit]]) -> Scene
         )
         for split, drives in splits.items()
     }  # fmt: skip
-    return Scenes(**joined, classes=CLASSES, colours=COLOURS[:-1], vulnerable=VULNERABLE, card=card)
+    return Scenes(**joined, classes=CLASSES, colours=COLOURS, vulnerable=VULNERABLE, card=card)
 
 
 def _drive(
@@ -137,7 +132,7 @@ def _drive(
     masks = np.empty((len(seconds), *size), np.uint8)
     for i, second in enumerate(seconds):
         colours, classes, depth = render(street, second, size)
-        plain = COLOURS[classes] / np.float32(255)
+        plain = PALETTE[classes] / np.float32(255)
         picture = _developed(rng, plain + np.float32(detail) * (colours - plain), depth, light, weather)
         frames[i] = np.rint(255 * np.clip(picture, 0, 1))
         masks[i] = _annotated(classes)
@@ -146,7 +141,7 @@ def _drive(
 
 def _annotated(classes: np.ndarray) -> np.ndarray:
     """Return the mask: void for things of no class, and here and there along the border of large classes."""
-    large = np.isin(classes, (0, 1, ROAD, PAVEMENT, TREE))
+    large = np.isin(classes, (SKY, BUILDING, ROAD, PAVEMENT, TREE))
     border = (classes != np.roll(classes, 1, axis=1)) & (np.arange(classes.shape[1]) > 0)
     row, column = np.indices(classes.shape) // 3
     unsure = large & border & (grain(row, column) < 0.6)
@@ -164,7 +159,7 @@ def _light(rng: np.random.Generator, dusk: bool, weather: float) -> dict[str, np
         "contrast": np.float32(1 + 0.8 * weather * dusk),
         "gain": np.exp(weather * (gain + cast)).astype(np.float32),
         "haze": weather * rng.uniform(0.001, 0.005),
-        "noise": weather * rng.uniform(0.008, 0.02),
+        "noise": np.float32(weather * rng.uniform(0.008, 0.02)),
     }
 
 
@@ -177,13 +172,11 @@ def _developed(
     clear = np.exp(-light["haze"] * depth)[..., None].astype(np.float32)
     colours = colours * clear + np.float32([0.8, 0.82, 0.84]) * (1 - clear)
     colours = colours ** light["contrast"] * light["gain"] * np.exp(rng.normal(0, 0.1 * weather)).astype(np.float32)
-    share = np.float32(min(weather, 1) / 4)  # of each neighbour
-    for axis in (0, 1):
-        line = np.concatenate([np.take(colours, [0], axis), colours, np.take(colours, [-1], axis)], axis)
-        n = colours.shape[axis]
-        before, after = (np.take(line, range(k, k + n), axis) for k in (0, 2))
-        colours = (1 - 2 * share) * colours + share * (before + after)
-    return colours + rng.normal(0, light["noise"], colours.shape).astype(np.float32)
+    share = np.float32(min(weather, 1) / 4)  # that each neighbour gives
+    wide = np.pad(colours, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    wide = (1 - 2 * share) * wide[1:-1] + share * (wide[:-2] + wide[2:])
+    colours = (1 - 2 * share) * wide[:, 1:-1] + share * (wide[:, :-2] + wide[:, 2:])
+    return colours + light["noise"] * rng.standard_normal(colours.shape, dtype=np.float32)
 
 
 # -------------------------------------------------------------------------------------------------------------- street
@@ -235,7 +228,7 @@ class _Builder:
         """Fill one side (-1: left) with lots and what stands along the kerb; return begin and ground of the lots."""
         begin = np.cumsum(self.rng.uniform(25, 60, length // 25 + 1)) - 60
         begin = begin[begin < length]
-        use = self.rng.choice(["terrace", "forecourt", "park"], len(begin), p=[0.6, 0.15, 0.25])
+        use = self.rng.choice(["terrace", "forecourt", "park"], len(begin), p=[0.62, 0.13, 0.25])
         for s, end, what in zip(begin, [*begin[1:], length], use, strict=True):
             if what == "park":
                 self.park(sign, s, end)
@@ -248,7 +241,7 @@ class _Builder:
         """Houses side by side, but on junctions."""
         rng = self.rng
         while s < end:
-            wide, high = rng.uniform(6, 15), rng.uniform(7, 16)
+            wide, high = rng.uniform(6, 15), rng.uniform(8, 17)
             wide = min(wide, end - s)
             if self.free(s) and self.free(s + wide) and self.free(s + wide / 2) and wide > 3:
                 tone = self.houses[rng.integers(3)] * rng.uniform(0.8, 1.15)
