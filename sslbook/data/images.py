@@ -188,7 +188,7 @@ class Images(Described):
         DataError : not such a file, or an array lacks or has a wrong shape.
         """
         path = Path(path)
-        arrays = _read_npz(path)
+        arrays = read_npz(path)
         splits = {name: _npz_split(path, arrays, key) for name, key in NPZ_KEYS.items()}
         if classes is None and "classes" in arrays:
             classes = arrays["classes"].tolist()
@@ -239,7 +239,7 @@ class Images(Described):
         root = Path(path)
         if not root.is_dir():
             raise DataError(f"There is no folder {root}; give the folder that holds the class folders.")
-        files, other = _image_files(root)
+        files, other = image_files(root)
         official = _has_official_splits(root)
         places = [_place(file.relative_to(root), official) for file in files]
         names = [file.relative_to(root).as_posix() for file in files]
@@ -415,7 +415,7 @@ def _positive_index(classes: tuple[str, ...], positive: str | None) -> int:
     return found[-1] if found else max(len(classes) - 1, 0)
 
 
-def _image_files(root: Path) -> tuple[list[Path], list[str]]:
+def image_files(root: Path) -> tuple[list[Path], list[str]]:
     """Return the image files under `root` in order, and the names of all other files."""
     shown = (
         file
@@ -534,7 +534,7 @@ def _label_names(labels: Sequence | None, n: int, classes: Sequence[str] | None)
     return names
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Read all arrays of a file, never unpickling."""
     try:
         with np.load(path, allow_pickle=False) as stored:

@@ -5,7 +5,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -93,19 +93,23 @@ def _fetch_file(file: DataFile) -> Path:
                 "SSLBOOK_DATA to another folder."
             ) from error
     raise DataError(
-        f"Download of {file.name} failed: expected {file.size:,} bytes with sha256 {file.sha256}, found "
+        f"Download of {file.name} failed: expected {_expected(file)}, found "
         f"{'; '.join(dict.fromkeys(found))}; run again, and if it stays place the official file in "
         f"{path.parent} by hand."
     )
 
 
 def _verify(file: DataFile, path: Path) -> None:
-    size, digest = path.stat().st_size, pooch.file_hash(str(path), alg="sha256")
+    size, digest = path.stat().st_size, file.digest(path)
     if digest != file.sha256:
         raise DataError(
-            f"{path} is not the official file: expected {file.size:,} bytes with sha256 {file.sha256}, found "
-            f"{size:,} bytes with sha256 {digest}; delete it and run again to download it anew."
+            f"{path} is not the official file: expected {_expected(file)}, found {size:,} bytes with "
+            f"sha256 {digest}; delete it and run again to download it anew."
         )
+
+
+def _expected(file: DataFile) -> str:
+    return f"{'' if file.prepare else f'{file.size:,} bytes with '}sha256 {file.sha256}"
 
 
 def _offline(file: DataFile, path: Path, why: str) -> Offline:
@@ -169,8 +173,18 @@ def _download(file: DataFile, url: str, path: Path) -> None:
                 pooch.HTTPDownloader(progressbar=bar, chunk_size=2**13, timeout=30)(url, target, None)
             except requests.RequestException as error:
                 failure = f", broken off ({type(error).__name__})"
-        size, digest = os.path.getsize(target), pooch.file_hash(target)
+        size = os.path.getsize(target)
+        if file.prepare is not None:
+            _prepare(file.prepare, Path(target), f"{size:,} bytes from {_host(url)}{failure}")
+        digest = file.digest(Path(target))
         if digest != file.sha256:
             raise DataError(f"{size:,} bytes with sha256 {digest} from {_host(url)}{failure}")
 
-    pooch.retrieve(url, f"sha256:{file.sha256}", fname=path.name, path=path.parent, downloader=stream)
+    pooch.retrieve(url, None, fname=path.name, path=path.parent, downloader=stream)
+
+
+def _prepare(prepare: Callable[[Path], None], path: Path, found: str) -> None:
+    try:
+        prepare(path)
+    except DataError as error:
+        raise DataError(f"{found}: {str(error).rstrip('.')}") from error
