@@ -14,6 +14,7 @@ from .shop import shop_log, simulate_shop
 from .simulate import simulate_breast_ultrasound, simulate_chest_films
 from .simulate_rows import simulate_claims, simulate_creditcard
 from .store import cache_dir, fetch, find
+from .streets import simulate_streets
 from .tracks import Tracks, TrackSplit, centred, simulate_tracks
 from .transactions import Transactions, TransactionSplit
 
@@ -56,6 +57,7 @@ __all__ = [
     "simulate_creditcard",
     "simulate_shop",
     "simulate_shop",
+    "simulate_streets",
     "simulate_tracks",
 ]
 

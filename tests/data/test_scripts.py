@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from sslbook import data
 from sslbook.data.simulate_rows import creditcard_table
@@ -135,6 +136,9 @@ def test_simulate_writes_card_payments(tmp_path, capsys):
         (["cards", "x.csv", "--n", "1000"], "cards has no knob 'n'"),
         (["cards", "x.csv", "--days", "10"], "days 10; draw at least 50 cards and 45 days"),
         (["cards", "x.csv", "--order", "1"], "cards has no knob 'order'"),
+        (["streets", "x", "--drives", "2"], "drives is 2"),
+        (["streets", "gone/x"], "gone"),
+        (["camvid", "x", "--drives", "4"], "camvid has no knob 'drives'"),
         (["shop", "x.csv", "--order", "2"], "order is 2.0; give a number from 0 to 1"),
         (["beauty", "x.csv"], "beauty is drawn in memory only; write the table 'shop'"),
         (["claims", "x.npz"], "does not end in .csv or .parquet"),
@@ -160,6 +164,21 @@ def test_simulate_writes_a_log_that_the_container_reads(tmp_path, capsys, ending
     assert (log.items == shop.items).all()
     assert (log.time == shop.time).all()
     assert (log.titles == shop.titles).all()
+
+
+def test_simulate_writes_frames_and_masks_in_the_layout_of_camvid(tmp_path, capsys):
+    knobs = ["--drives", "3", "--frames-per-drive", "2", "--weather", "0.5", "--detail", "0.5", "--seed", "3"]
+    program("simulate")(["streets", str(tmp_path / "drawn"), *knobs])
+    drawn = data.simulate_streets(3, 2, seed=3, weather=0.5, detail=0.5)
+    assert "Drawn streets, SIMULATED" in capsys.readouterr().out
+    for folder, split in zip(("train", "val", "test"), drawn.splits.values(), strict=True):
+        assert sorted(path.stem for path in (tmp_path / "drawn" / folder).iterdir()) == split.names.tolist()
+        for name, frame, mask in zip(split.names, split.frames, split.masks, strict=True):
+            written = np.array(Image.open(tmp_path / "drawn" / f"{folder}annot" / f"{name}.png"))
+            assert (np.array(Image.open(tmp_path / "drawn" / folder / f"{name}.png")) == frame).all()
+            assert (np.where(written == 11, data.VOID, written) == mask).all()
+    with pytest.raises(SystemExit, match="drawn was not written: .*exists"):
+        program("simulate")(["streets", str(tmp_path / "drawn")])
 
 
 def test_prepare_folder(folder, tmp_path, capsys):
