@@ -214,7 +214,8 @@ def draw_findings(
 def draw_frames(drives: np.ndarray, budget: int, draw: int) -> np.ndarray:
     """Indices of ``budget`` random frames, each drive in proportion; a larger budget of a draw adds to a smaller one.
 
-    The frames of each drive are shuffled and laid out evenly from 0 to 1, all drives side by side; the first are taken.
+    The frames of each drive are shuffled and laid out evenly from 0 to 1, all drives side by side; the first are taken,
+    and returned ascending, so by drive and time.
 
     Parameters
     ----------
@@ -235,7 +236,7 @@ def draw_frames(drives: np.ndarray, budget: int, draw: int) -> np.ndarray:
     for drive in np.unique(drives):
         frames = np.flatnonzero(drives == drive)
         place[rng.permutation(frames)] = (np.arange(len(frames)) + rng.random()) / len(frames)
-    return np.argsort(place, kind="stable")[:budget]
+    return np.sort(np.argsort(place, kind="stable")[:budget])
 
 
 def choose_diverse(features: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:

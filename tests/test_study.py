@@ -181,7 +181,7 @@ DRIVES = np.repeat(["a", "b", "c"], [60, 30, 10])
 @pytest.mark.parametrize("budget", [1, 5, 10, 37, 99])
 def test_a_draw_of_frames_takes_each_drive_in_proportion(budget):
     draws = [draw_frames(DRIVES, budget, draw) for draw in range(40)]
-    assert all(len(set(index)) == budget for index in draws)
+    assert all(len(index) == budget and (np.diff(index) > 0).all() for index in draws)
     taken = np.array([[(DRIVES[index] == drive).sum() for drive in "abc"] for index in draws])
     assert np.abs(taken - budget * np.array([0.6, 0.3, 0.1])).max() < 2
     assert np.array_equal(draws[3], draw_frames(DRIVES, budget, 3))
