@@ -16,10 +16,6 @@ Item, Result = TypeVar("Item"), TypeVar("Result")
 DEPTHS = (8, 10, 12, 14, 16)  # bits per pixel that cameras and scanners use
 
 
-class Unread(str):
-    """Why something could not be read, in the place of what was to be read."""
-
-
 def read_images(paths: Sequence[Path], names: Sequence[str], size: int, colour: bool) -> np.ndarray:
     """Read image files into one array.
 
@@ -54,17 +50,17 @@ def read_images(paths: Sequence[Path], names: Sequence[str], size: int, colour: 
 
 
 def read_each(read: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], what: str) -> list[Result]:
-    """Return what `read` makes of each item, or raise one error that names the first five that it cannot read."""
+    """Return what `read` makes of each item, never a str; or raise one error for all it cannot."""
 
-    def attempt(item: Item) -> Result | Unread:
+    def attempt(item: Item) -> Result | str:
         try:
             return read(item)
         except UNREADABLE as error:
-            return Unread(str(error) if isinstance(error, DataError) else reason(error))
+            return str(error) if isinstance(error, DataError) else reason(error)
 
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(attempt, items))
-    bad = [f"{name} ({result})" for name, result in zip(names, results, strict=True) if isinstance(result, Unread)]
+    bad = [f"{name} ({result})" for name, result in zip(names, results, strict=True) if isinstance(result, str)]
     if bad:
         raise DataError(f"{len(bad)} of {len(items)} {what} cannot be read: {shorten(bad)}; replace or remove them.")
     return results

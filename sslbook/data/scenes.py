@@ -1,16 +1,31 @@
 """The container of drives: frames of a camera, masks of some of them, and which drive and second each is from."""
 
 import html
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .card import Card, Described
+from .card import Card, Described, own_card
 from .errors import DataError
 from .pixels import shorten
+from .scene_files import (
+    VOID,
+    Colour,
+    FrameFile,
+    colour_table,
+    distinct_colours,
+    drives_of,
+    find_frames,
+    read_frames,
+    read_masks,
+    stretched,
+)
+from .splits import SPLITS, split_by_drive
+from .video import read_video
 
-VOID = 255  # in a mask: nothing is said of this pixel
 COLUMNS = {"frames": int, "with a mask": int, "drives": int, "minutes": float}
 
 
@@ -231,6 +246,149 @@ class Scenes(Described):
         shares = self.class_shares().to_html(float_format="{:.1%}".format) if self.classes else ""
         counts = self.counts().to_html(float_format="{:.1f}".format)
         return f"{self.card._repr_html_()}<p>{html.escape(text)}</p>{counts}{shares}"
+
+    @classmethod
+    def from_folder(
+        cls,
+        frames: Path | str,
+        masks: Path | str | None = None,
+        drives: Mapping[str, str] | Callable[[str], str] | None = None,
+        classes: Sequence[str] | None = None,
+        palette: Mapping[Colour, str | None] | None = None,
+        size: tuple[int, int] = (120, 160),
+        vulnerable: Sequence[str] = (),
+        validation: float = 0.0,
+        test: float = 0.25,
+        gap: float = 5.0,
+        seconds_per_frame: float = 1.0,
+        void: int = VOID,
+        seed: int = 0,
+        name: str = "own",
+        title: str | None = None,
+    ) -> "Scenes":
+        """Read a folder of frames, and of masks for all, some or none of them.
+
+        Frames follow one another in the natural order of their names (2 before 10). A folder with train, val and test
+        in it, as CamVid has, is split as it says, and the masks of train are then in trainannot (or in train within
+        `masks`); without masks all frames are for training. Otherwise whole drives are held out, or the last frames
+        of the only drive that has masks.
+
+        Parameters
+        ----------
+        frames : folder of pictures of any format and size.
+        masks : folder of pictures with the names of their frames; the ending may differ. They hold class numbers, in
+            one channel or as positions in the palette of the picture, or the colours of `palette`.
+        drives : the drive of a frame, by its name (path without ending). By default the folder it is in, or what
+            stands before the last number of its name: 0001TP_006690 is of the drive 0001TP.
+        classes : name of each class number; by default those of `palette`, or "class 0" and so on.
+        palette : class of each colour (red, green, blue) of the masks; None is void.
+        size : height and width to reduce frames and masks to.
+        vulnerable : names of the classes that must not be overlooked.
+        validation, test : shares of the frames with masks, where the folders tell no split.
+        gap : seconds between training and what is held out of the same drive; the frames in it are left out.
+        seconds_per_frame : from one frame of a drive to the next.
+        void : class number that stands for nothing said.
+        seed : of the choice of drives.
+        name, title : for records, figures and reports.
+
+        Raises
+        ------
+        DataError : no such folder, one frame, a picture that cannot be read or is too small, a mask without a frame or
+            of another size, a colour or class without a name, or no mask left for a split.
+        """
+        if seconds_per_frame <= 0:
+            raise DataError(f"seconds_per_frame is {seconds_per_frame}; give a number above 0.")
+        files, other = find_frames(Path(frames), None if masks is None else Path(masks))
+        pixels, sizes = read_frames([file.path for file in files], size)
+        if palette is not None and classes is None:
+            classes = tuple(dict.fromkeys(given for given in palette.values() if given is not None))
+        table = None if palette is None else colour_table(palette, classes)
+        numbers = read_masks(files, sizes, size, table, void)
+        if classes is None:
+            classes = [f"class {i}" for i in range(np.max(numbers + 1, where=numbers != VOID, initial=0))]
+        drive = drives_of([file.name for file in files], drives)
+        time = pd.Series(drive).groupby(drive).cumcount().to_numpy(np.float64) * seconds_per_frame
+        order = np.argsort(drive, kind="stable")
+        whole = SceneSplit(name, pixels, numbers, drive, time, np.array([file.name for file in files])).subset(order)
+        notes = _notes(files, other, whole) + stretched(sizes, size)
+        split = np.array([file.split for file in files])[order]
+        if not split.any():
+            labelled = (whole.masks != VOID).any(axis=(1, 2))
+            split = split_by_drive(whole.drives, whole.time, labelled, validation, test, gap, seed)
+        if (split == "gap").any():
+            notes.append(
+                f"{(split == 'gap').sum()} frames less than {gap:g} seconds from what is held out are left out."
+            )
+        return cls(
+            **_parts(whole, split),
+            classes=tuple(classes),
+            colours=_colours(palette, classes),
+            vulnerable=tuple(_number(given, classes) for given in vulnerable),
+            card=own_card(name, title or f"Folder {Path(frames).resolve().name}", notes),
+        )
+
+    @classmethod
+    def from_video(
+        cls, path: Path | str, every: float = 1.0, size: tuple[int, int] = (120, 160), name: str | None = None
+    ) -> "Scenes":
+        """Read one frame every so many seconds of a video: one drive without masks, all of it for training.
+
+        It needs PyAV (`pip install av`, or the extra `video`), which reads what FFmpeg reads.
+
+        Parameters
+        ----------
+        path : the file.
+        every : seconds from one frame to the next.
+        size : height and width to reduce the frames to.
+        name : of the drive, and for records; by default the name of the file.
+
+        Raises
+        ------
+        DataError : PyAV is not installed; no such file, no video in it, or it breaks off.
+        """
+        path = Path(path)
+        name = name or path.stem
+        frames, time, of_file = read_video(path, every, size)
+        masks, drives = np.full(frames.shape[:3], VOID, np.uint8), np.full(len(frames), name)
+        names = np.array([f"{name}_{1000 * second:08.0f}" for second in time])
+        whole = SceneSplit(name, frames, masks, drives, time, names)
+        return cls(
+            **_parts(whole, np.full(len(whole), "train")),
+            classes=(),
+            colours=distinct_colours(0),
+            vulnerable=(),
+            card=own_card(name, f"Video {path.name}", stretched([of_file] * len(frames), size)),
+        )
+
+
+def _parts(whole: SceneSplit, split: np.ndarray) -> dict[str, SceneSplit]:
+    return {name: replace(whole.subset(split == name), name=name) for name in SPLITS}
+
+
+def _notes(files: Sequence[FrameFile], other: Sequence[str], whole: SceneSplit) -> list[str]:
+    """Say what of a folder is not used, and which frames have no mask."""
+    without, blank = sum(file.mask is None for file in files), len(whole) - len(whole.labelled)
+    found = {
+        f"{len(other)} files that are no pictures were left out: {shorten(other)}.": other,
+        f"{without} of {len(files)} frames have no mask.": without,
+        f"{blank - without} masks are void all over, as if they were not there.": blank - without,
+    }
+    return [note for note, there in found.items() if there]
+
+
+def _colours(palette: Mapping[Colour, str | None] | None, classes: Sequence[str]) -> np.ndarray:
+    """Return the first colour that the palette has for each class, or colours of our own; uint8 (k, 3)."""
+    colours = distinct_colours(len(classes))
+    for colour, name in reversed((palette or {}).items()):
+        if name is not None:
+            colours[list(classes).index(name)] = colour
+    return colours
+
+
+def _number(name: str, classes: Sequence[str]) -> int:
+    if name not in classes:
+        raise DataError(f"vulnerable has {name!r}, but the classes are {', '.join(classes)}; name some of them.")
+    return list(classes).index(name)
 
 
 def _counts(split: SceneSplit) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Cut what has no official split: images by class and group, events by time."""
+"""Cut what has no official split: images by class and group, events by time, frames by drive."""
 
 import numpy as np
 from sklearn.model_selection import ShuffleSplit
@@ -74,7 +74,7 @@ def _held_out(
         chosen = [rng.permutation(m)[: max(1, round(share * len(m)))] for m in members if len(m)]
         held = np.concatenate(chosen)
     else:
-        held = _held_out_groups(labels, groups, members, share, seed)
+        held = held_out_groups(labels, groups, members, share, seed)
     taken = np.isin(np.arange(len(labels)), held)
     for label, member in enumerate(members):
         if len(member) and (taken[member].all() or not taken[member].any()):
@@ -87,7 +87,7 @@ def _held_out(
     return held
 
 
-def _held_out_groups(
+def held_out_groups(
     labels: np.ndarray, groups: np.ndarray, members: list[np.ndarray], share: float, seed: int
 ) -> np.ndarray:
     """Return the positions of whole groups such that each class gives about `share` of its images."""
@@ -145,6 +145,70 @@ def split_in_time(time: np.ndarray, validation: float, test: float, delay: float
     if validation and not (split == "validation").any():
         raise DataError("No validation events are left: too many have the same time; say validation=0.")
     return split
+
+
+def split_by_drive(
+    drives: np.ndarray,
+    time: np.ndarray,
+    labelled: np.ndarray,
+    validation: float,
+    test: float,
+    gap: float,
+    seed: int,
+) -> np.ndarray:
+    """Cut frames such that a split has whole drives, and about its share of the labelled frames.
+
+    Where only one drive with labels is left, its last frames are held out, and those before them that are less than
+    `gap` seconds away are in no split. Drives without labels are for training.
+
+    Parameters
+    ----------
+    drives, time, labelled : str, float64 and bool arrays (n,); time in seconds within a drive.
+    validation, test : shares of the labelled frames; 0 for none.
+
+    Returns
+    -------
+    str array (n,): "train", "gap", "validation" or "test"
+
+    Raises
+    ------
+    DataError : impossible shares, or no labelled frame left for a split.
+    """
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise DataError(
+            f"The validation share is {validation} and the test share {test}; give shares from 0 that together stay "
+            "below 1."
+        )
+    split, remaining = np.full(len(drives), "train", dtype="<U10"), 1.0
+    for name, share in (("test", test), ("validation", validation)):
+        pool = np.flatnonzero(split == "train")
+        with_labels = np.unique(drives[pool[labelled[pool]]])
+        if not share or not labelled.any():
+            continue
+        if len(with_labels) > 1:
+            labels = np.where(labelled[pool], 0, -1)
+            held = held_out_groups(labels, drives[pool], [np.flatnonzero(labels == 0)], share / remaining, seed)
+            split[pool[held]] = name
+        else:
+            pool = pool[drives[pool] == with_labels[0]]
+            split[pool] = _last_in_time(name, time[pool], labelled[pool], share / remaining, gap, with_labels[0])
+        remaining -= share
+    return split
+
+
+def _last_in_time(
+    name: str, time: np.ndarray, labelled: np.ndarray, share: float, gap: float, drive: str
+) -> np.ndarray:
+    """Return the split of each frame of one drive, the last of them `name`."""
+    known = np.sort(time[labelled])
+    first = known[min(max(1, round((1 - share) * len(known))), len(known) - 1)]
+    if not (known[known < first] <= first - gap).any():
+        raise DataError(
+            f"Drive {drive!r} is the only one left with masks when the {name} split is cut, and none of its "
+            f"{len(known)} masks is {gap:g} seconds before its last {share:.0%}; add masks of another drive or give a "
+            "shorter gap."
+        )
+    return np.select([time >= first, time > first - gap], [name, "gap"], "train")
 
 
 def remove_known(split: np.ndarray, labels: np.ndarray, entities: np.ndarray | None) -> np.ndarray:
