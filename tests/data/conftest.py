@@ -1,6 +1,7 @@
 """Files as readers bring them, and a host that misbehaves on request."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,17 @@ def picture(path: Path, seed: int = 0, size: tuple[int, int] = (40, 32), mode: s
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     Image.fromarray(noise).convert(mode).save(path)
     return path
+
+
+def closed_port() -> str:
+    """Return an address of this machine where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}/file"
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*")) if folder.exists() else []
 
 
 @pytest.fixture

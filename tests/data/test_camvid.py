@@ -14,8 +14,7 @@ from sslbook import data
 from sslbook.data import camvid
 from sslbook.data.card import own_card
 
-from .conftest import refuses
-from .test_store import closed_port, files_in
+from .conftest import closed_port, files_in, refuses
 
 FRAMES = {
     "train": ("0001TP_006690", "0001TP_006720", "0016E5_00390"),

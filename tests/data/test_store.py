@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import io
-import socket
 import tempfile
 import time
 import zipfile
@@ -20,18 +19,7 @@ from sslbook import data
 from sslbook.data import store
 from sslbook.data.simulate_rows import creditcard_table
 
-from .conftest import refuses
-
-
-def closed_port() -> str:
-    """Return an address of this machine where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/file"
-
-
-def files_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*")) if folder.exists() else []
+from .conftest import closed_port, files_in, refuses
 
 
 def test_downloads_once_and_verifies(tiny, host):
