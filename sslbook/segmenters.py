@@ -207,7 +207,7 @@ def _window(values: np.ndarray, size: int) -> np.ndarray:
 
 ROUNDS = 40
 TREES = {
-    "objective": "multiclass", "num_leaves": 15, "learning_rate": 0.15, "max_bin": 63, "feature_fraction": 0.3,
+    "objective": "multiclass", "num_leaves": 10, "learning_rate": 0.15, "max_bin": 63, "feature_fraction": 0.3,
     "bagging_fraction": 0.7, "bagging_freq": 1, "min_child_samples": 30, "lambda_l2": 1.0, "deterministic": True,
     "force_row_wise": True, "n_jobs": 1, "verbosity": -1,
 }  # fmt: skip
