@@ -106,7 +106,7 @@ class SceneSplit:
         order = np.lexsort((self.time, self.drives))
         pairs = np.stack([order[:-1], order[1:]], axis=1)
         same = self.drives[pairs[:, 0]] == self.drives[pairs[:, 1]]
-        return pairs[same & (np.diff(self.time[order]) <= seconds)]
+        return pairs[same & (np.diff(self.time[order]) <= seconds + 1e-6)]  # as 1/30 s is no exact number
 
 
 @dataclass(frozen=True, eq=False)

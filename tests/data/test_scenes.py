@@ -86,7 +86,7 @@ class TestSplit:
         assert split_of("train", {"a": [0, 1]}).subset(np.arange(n)).neighbours().shape == (0, 2)
 
     def test_thirtieths_of_a_second_add_up(self):
-        whole = split_of("train", {"a": np.arange(901, 4000, 30) / 30})
+        whole = split_of("train", {"a": np.arange(23, 9000, 30) / 30})
         assert len(whole.neighbours(1.0)) == len(whole) - 1
 
     def test_repr(self):
