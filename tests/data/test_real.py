@@ -236,3 +236,15 @@ def test_fetch_finds_camvid_in_the_cache(monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert printed.count("camvid_160x120.npz") == 2
     assert "in the cache" in printed
+
+
+@needs(CAMVID)
+@needs(SAMPLES)
+def test_own_folder_in_the_official_layout(drives):
+    own = data.Scenes.from_folder(SAMPLES, classes=camvid.CLASSES, void=11)
+    for name, split in own.splits.items():
+        official = drives.splits[name].subset(np.isin(drives.splits[name].names, split.names))
+        assert split.names.tolist() == official.names.tolist()
+        assert split.drives.tolist() == official.drives.tolist()
+        assert (split.frames == official.frames).all()
+        assert (split.masks == official.masks).all()
