@@ -7,7 +7,6 @@ import inspect
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -54,14 +53,10 @@ def write_table(table: pd.DataFrame, output: Path) -> str:
 
 
 def write_scenes(scenes: data.Scenes, folder: Path) -> str:
-    """Write frames to train, val and test, and masks to trainannot, ...: class numbers, the one after the last is void.
-
-    The folder must be new.
-    """
+    """Write frames to train, val and test of a new folder, and masks of class numbers to trainannot and so on."""
     folder.mkdir()
     for name, split in scenes.splits.items():
-        masks = np.where(split.masks == data.VOID, len(scenes.classes), split.masks).astype(np.uint8)
-        for ending, pictures in (("", split.frames), ("annot", masks)):
+        for ending, pictures in (("", split.frames), ("annot", split.masks)):
             place = folder / (NPZ_KEYS[name] + ending)
             place.mkdir()
             for frame, pixels in zip(split.names, pictures, strict=True):
