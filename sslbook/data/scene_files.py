@@ -181,8 +181,8 @@ def stretched(sizes: Sequence[tuple[int, int]], size: tuple[int, int]) -> list[s
         return []
     width, height = sizes[int(np.argmax(np.abs(ratios - 1)))]
     return [
-        f"{count} of {len(sizes)} frames, as of {width} x {height} pixels, were squeezed to {size[1]} x {size[0]}, not in "
-        "proportion; another size can keep that."
+        f"{count} of {len(sizes)} frames, as of {width} x {height} pixels, were reduced to {size[1]} x {size[0]}, not "
+        "in proportion; another size can keep it."
     ]
 
 

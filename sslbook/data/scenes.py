@@ -298,11 +298,11 @@ class Scenes(Described):
         """
         if seconds_per_frame <= 0:
             raise DataError(f"seconds_per_frame is {seconds_per_frame}; give a number above 0.")
-        files, other = find_frames(Path(frames), None if masks is None else Path(masks))
-        pixels, sizes = read_frames([file.path for file in files], size)
         if palette is not None and classes is None:
             classes = tuple(dict.fromkeys(given for given in palette.values() if given is not None))
         table = None if palette is None else colour_table(palette, classes)
+        files, other = find_frames(Path(frames), None if masks is None else Path(masks))
+        pixels, sizes = read_frames([file.path for file in files], size)
         numbers = read_masks(files, sizes, size, table, void)
         if classes is None:
             classes = [f"class {i}" for i in range(np.max(numbers + 1, where=numbers != VOID, initial=0))]

@@ -35,22 +35,16 @@ def read_video(path: Path, every: float, size: tuple[int, int]) -> tuple[np.ndar
     try:
         with av.open(str(path)) as video:
             if not video.streams.video or video.format.name == "tty":  # so FFmpeg takes any text for a picture
-                raise DataError(f"{path} has no video in it; give a file that has.")
-            frames, times, last = _sampled(video, every, size)
-            of_file, missing = (video.streams.video[0].width, video.streams.video[0].height), _length(video) - last
+                raise DataError("has no video in it: give a file that has")
+            return _sampled(video, every, size)
     except av.FFmpegError as error:
-        raise DataError(
-            f"{path} cannot be read as a video ({error.strerror}); copy it anew, or save it as MP4."
-        ) from error
-    if missing > TOLERATED:
-        raise DataError(f"{path} breaks off {missing:.1f} seconds before its end; copy it anew, or save what is left.")
-    if len(frames) < 2:
-        raise DataError(f"{path} has one frame every {every:g} seconds; give a shorter every, or a longer video.")
-    return np.stack(frames), np.array(times), of_file
+        why = f"cannot be read as a video ({error.strerror}): copy it anew, or save it as MP4"
+    except DataError as error:
+        why = str(error)
+    raise DataError(f"{path} {why}.")
 
 
-def _sampled(video: Any, every: float, size: tuple[int, int]) -> tuple[list[np.ndarray], list[float], float]:
-    """Return the frames, their seconds, and the second of the last frame of all."""
+def _sampled(video: Any, every: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
     frames, times, start, last = [], [], None, 0.0
     for frame in video.decode(video=0):
         start = frame.time if start is None else start
@@ -58,7 +52,13 @@ def _sampled(video: Any, every: float, size: tuple[int, int]) -> tuple[list[np.n
         if not times or last // every > times[-1] // every:
             frames.append(reduced(frame.to_image(), size))
             times.append(last)
-    return frames, [round(time, 5) for time in times], last
+    missing = _length(video) - last
+    if missing > TOLERATED:
+        raise DataError(f"breaks off {missing:.1f} seconds before its end: copy it anew, or save what is left")
+    if len(frames) < 2:
+        raise DataError(f"has one frame every {every:g} seconds: give a shorter every, or a longer video")
+    stream = video.streams.video[0]
+    return np.stack(frames), np.round(times, 5), (stream.width, stream.height)
 
 
 def _length(video: Any) -> float:
