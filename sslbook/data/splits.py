@@ -191,7 +191,7 @@ def split_by_drive(
             split[pool[held]] = name
         else:
             pool = pool[drives[pool] == with_labels[0]]
-            split[pool] = _last_in_time(name, time[pool], labelled[pool], share / remaining, gap, with_labels[0])
+            split[pool] = _last_in_time(name, time[pool], labelled[pool], share / remaining, gap, str(with_labels[0]))
         remaining -= share
     return split
 

@@ -1,9 +1,9 @@
-"""Cutting splits: shares, classes and groups."""
+"""Cutting splits: shares, classes, groups and drives."""
 
 import numpy as np
 import pytest
 
-from sslbook.data.splits import complete_splits
+from sslbook.data.splits import complete_splits, split_by_drive
 
 from .conftest import refuses
 
@@ -58,3 +58,49 @@ def test_only_what_lacks_is_cut():
     assert (split[:20] == "validation").sum() == 4
     complete = ["train"] * 16 + ["validation"] * 4 + ["test"] * 4
     assert list(cut([0, 1] * 12, split=complete)) == complete
+
+
+class TestDrives:
+    def cut(self, frames, validation=0.0, test=0.25, gap=5.0, seed=0, without=()):
+        """Cut drives {name: frames, one a second}; those of `without` have no labels."""
+        drives = np.repeat(list(frames), list(frames.values()))
+        time = np.concatenate([np.arange(float(n)) for n in frames.values()])
+        return drives, split_by_drive(drives, time, ~np.isin(drives, without), validation, test, gap, seed)
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_no_drive_is_in_two_splits(self, seed):
+        frames = {f"d{i}": 10 + 3 * (i % 4) for i in range(24)}
+        drives, split = self.cut(frames, validation=0.2, test=0.3, seed=seed)
+        for drive in frames:
+            assert len(set(split[drives == drive])) == 1
+        assert (split == "test").mean() == pytest.approx(0.3, abs=0.06)
+        assert (split == "validation").mean() == pytest.approx(0.2, abs=0.06)
+        assert set(split) == {"train", "validation", "test"}
+
+    def test_drives_without_labels_are_for_training(self):
+        drives, split = self.cut({"a": 10, "b": 10, "c": 50}, test=0.5, without=("c",))
+        assert (split[drives == "c"] == "train").all()
+        assert sorted({split[drives == "a"][0], split[drives == "b"][0]}) == ["test", "train"]
+
+    def test_one_drive_is_cut_in_time_behind_a_gap(self):
+        _, split = self.cut({"a": 40}, test=0.25, gap=5.0)
+        assert split.tolist() == ["train"] * 26 + ["gap"] * 4 + ["test"] * 10
+
+    def test_two_drives_for_three_splits(self):
+        drives, split = self.cut({"a": 40, "b": 40}, validation=0.25, test=0.5, gap=3.0)
+        tested = drives[split == "test"][0]
+        assert (split[drives == tested] == "test").all()
+        assert split[drives != tested].tolist() == ["train"] * 18 + ["gap"] * 2 + ["validation"] * 20
+
+    def test_nothing_is_held_out_where_nothing_is_asked_or_known(self):
+        assert set(self.cut({"a": 9, "b": 9}, test=0.0)[1]) == {"train"}
+        assert set(self.cut({"a": 9, "b": 9}, without=("a", "b"))[1]) == {"train"}
+
+    def test_gap_that_leaves_nothing(self):
+        with refuses("Drive 'a'", "9 masks", "shorter gap"):
+            self.cut({"a": 9}, gap=20)
+
+    @pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (-0.1, 0.2), (0.0, 1.0), (0.0, float("nan"))])
+    def test_impossible_shares(self, validation, test):
+        with refuses(f"validation share is {validation}", f"test share {test}"):
+            self.cut({"a": 9, "b": 9}, validation=validation, test=test)
