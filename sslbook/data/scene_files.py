@@ -16,6 +16,7 @@ from .splits import SPLIT_NAMES
 
 VOID = 255  # in a mask: nothing is said of this pixel
 UNNAMED = VOID - 1  # in the table of colours: the palette has no such colour
+MOST_CLASSES = UNNAMED
 Colour = tuple[int, int, int]
 
 
@@ -71,11 +72,12 @@ def _places(root: Path, masks: Path | None) -> list[tuple[Path, str, Path | None
 def _by_name(folder: Path, but: Path | None) -> tuple[dict[str, Path], list[str]]:
     """Return the pictures of a folder by their path without ending, those in the folder `but` left out."""
     files, other = image_files(folder)
+    if but is not None and folder.resolve() in but.resolve().parents:
+        within = folder / but.resolve().relative_to(folder.resolve())
+        files = [file for file in files if not file.is_relative_to(within)]
     found: dict[str, Path] = {}
     for file in files:
         name = file.relative_to(folder).with_suffix("").as_posix()
-        if but is not None and but != folder and file.is_relative_to(but):
-            continue
         if name in found:
             raise DataError(f"{folder} has {found[name].name} and {file.name} for one frame; keep one of them.")
         found[name] = file
@@ -249,6 +251,8 @@ def colour_table(palette: Mapping[Colour, str | None], classes: Sequence[str]) -
 
     A colour whose class is None is void.
     """
+    if len(classes) > MOST_CLASSES:
+        raise DataError(f"palette has {len(classes)} classes; a mask holds at most {MOST_CLASSES}: merge some.")
     table = np.full(1 << 24, UNNAMED, np.uint8)
     for colour, name in palette.items():
         if len(colour) != 3 or not all(0 <= value <= 255 for value in colour):

@@ -12,6 +12,7 @@ from .card import Card, Described, own_card
 from .errors import DataError
 from .pixels import shorten
 from .scene_files import (
+    MOST_CLASSES,
     VOID,
     Colour,
     FrameFile,
@@ -139,6 +140,8 @@ class Scenes(Described):
 
     def __post_init__(self) -> None:
         k = len(self.classes)
+        if k > MOST_CLASSES:
+            raise DataError(f"{self.name} has {k} classes; a mask holds at most {MOST_CLASSES}: merge some.")
         if self.colours.shape != (k, 3) or self.colours.dtype != np.uint8:
             raise DataError(
                 f"The colours of {self.name} are {self.colours.dtype} of shape {self.colours.shape}; give uint8 of "
@@ -152,7 +155,10 @@ class Scenes(Described):
         for name, split in self.splits.items():
             for frame in zip(split.drives.tolist(), split.names.tolist(), strict=True):
                 if owner.setdefault(frame, name) != name:
-                    raise DataError(f"Frame {frame[1]} of {self.name} is in {owner[frame]} and {name}; keep one.")
+                    raise DataError(
+                        f"Frame {frame[1]} of {self.name} is in {owner[frame]} and {name}; keep one, or "
+                        "name their drives apart."
+                    )
 
     def _check(self, split: SceneSplit) -> None:
         k = len(self.classes)

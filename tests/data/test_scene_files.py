@@ -108,6 +108,12 @@ class TestFolder:
         assert sorted({*scenes.train.drives, *scenes.test.drives}) == ["north", "south", "west"]
         assert scenes.train.names[0].split("/")[1] == "9"
 
+    def test_masks_within_the_frames_by_another_path(self, own, monkeypatch):
+        (own / "masks").rename(own / "frames" / "masks")
+        monkeypatch.chdir(own)
+        for frames, masks in (("frames", own / "frames" / "masks"), (own / "frames", "frames/../frames/masks")):
+            assert Scenes.from_folder(frames, masks, **SHARE).counts()["frames"].sum() == 12
+
     def test_masks_of_folders_of_drives_in_one_folder(self, own):
         for path in sorted((own / "frames").iterdir()):
             (own / "mine" / path.stem.split("_")[0]).mkdir(parents=True, exist_ok=True)
@@ -219,6 +225,10 @@ class TestMasks:
         own, _ = coloured
         with refuses("(200, 0, 0)", "'sky'", "road"):
             Scenes.from_folder(own / "frames", own / "masks", palette=self.PALETTE, classes=["road"])
+        many = [str(i) for i in range(255)]
+        for palette in (None, self.PALETTE):
+            with refuses("255 classes", "at most 254"):
+                Scenes.from_folder(own / "frames", palette=palette, classes=many, **SHARE)
         with refuses("(300, 0, 0)", "0 to 255"):
             colour_table({(300, 0, 0): "road"}, ["road"])
 
