@@ -71,6 +71,41 @@ def random_affine(
     return torch.stack(rows, dim=1).view(n, 2, 3)
 
 
+def jitter_colours(
+    images: Tensor,
+    generator: torch.Generator,
+    brightness: float = 0.2,
+    contrast: float = 0.5,
+    cast: float = 0.25,
+    grey: float = 0.0,
+) -> Tensor:
+    """Change the light of colour pictures, each by its own draw.
+
+    Parameters
+    ----------
+    images : float tensor, shape (n, 3, height, width), values in [0, 1].
+    brightness, contrast : as in ``Augment``.
+    cast : each channel is multiplied by a number between 1 - cast and 1 + cast.
+    grey : probability that a picture loses its colours.
+    """
+    n, device = len(images), images.device
+    cast_by = 1 + cast * (2 * torch.rand(n, 3, 1, 1, generator=generator, device=device) - 1)
+    gain = uniform(n, 1 - contrast, 1 + contrast, generator).view(n, 1, 1, 1)
+    offset = uniform(n, -brightness, brightness, generator).view(n, 1, 1, 1)
+    images = images * cast_by
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    images = (images - mean) * gain + (mean + offset)
+    without = (uniform(n, 0, 1, generator) < grey).view(n, 1, 1, 1)
+    return torch.where(without, images.mean(dim=1, keepdim=True), images).clamp(0, 1)
+
+
+def crop(images: Tensor, maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cut one view of the given size out of each picture; ``maps`` (n, 2, 3) as ``random_affine`` gives them."""
+    grid = F.affine_grid(maps, [len(images), images.shape[1], *size], align_corners=False)
+    views = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return views.contiguous(memory_format=torch.channels_last)
+
+
 @dataclass(frozen=True)
 class Augment:
     """A recipe for random views; every picture of a batch gets its own draw.

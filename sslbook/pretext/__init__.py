@@ -5,6 +5,7 @@ number, ``reference_values(batch_size)`` names the values of the loss that a lea
 """
 
 from sslbook.pretext.coles import CoLES, coles_loss, random_slices, slice_retrieval
+from sslbook.pretext.dense import Combined, DenseContrast, Inpainting, PatchContrast, TimeContrast
 from sslbook.pretext.distillation import Distillation
 from sslbook.pretext.items import HistoryContrast, MaskedItem, NextItem, sampled_cross_entropy, trim
 from sslbook.pretext.next_event import NextEvent, random_windows
@@ -15,6 +16,11 @@ from sslbook.pretext.trajectories import MaskedFuture
 from sslbook.pretext.vicreg import VICReg, vicreg_loss
 
 __all__ = [
+    "TimeContrast",
+    "PatchContrast",
+    "Inpainting",
+    "DenseContrast",
+    "Combined",
     "SCARF",
     "CoLES",
     "Corruption",
