@@ -200,9 +200,11 @@ def train_epoch(
 
 
 def describe(objective: nn.Module) -> dict[str, str | int]:
-    """What tells one objective from another: its kind, its own settings (the augmentation, ...) and its encoder."""
+    """What tells one objective from another: its kind, settings (the augmentation, ...), encoder and parts, if any."""
     own = {name: str(value) for name, value in vars(objective).items() if name[0] != "_" and name != "training"}
     own |= {name: zlib.crc32(value.cpu().numpy()) for name, value in objective.named_buffers(recurse=False)}
+    if hasattr(objective, "parts"):
+        own["parts"] = str([describe(part) for part in objective.parts])
     return {"objective": type(objective).__name__, "encoder": str(objective.encoder), **own}
 
 

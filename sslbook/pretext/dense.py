@@ -211,7 +211,12 @@ class Combined(nn.Module):
 
     Parameters
     ----------
-    parts : (weight, objective) pairs; all objectives share the encoder of the first.
+    parts : (weight, objective) pairs; all objectives share one encoder.
+
+    Raises
+    ------
+    ValueError
+        If an objective has another encoder than the first.
     """
 
     def __init__(self, *parts: tuple[float, nn.Module]):
@@ -219,6 +224,9 @@ class Combined(nn.Module):
         self.weights = [weight for weight, _ in parts]
         self.parts = nn.ModuleList(objective for _, objective in parts)
         self.encoder = self.parts[0].encoder
+        for number, part in enumerate(self.parts, 1):
+            if part.encoder is not self.encoder:
+                raise ValueError(f"objective {number} has an encoder of its own; give all the encoder of the first.")
 
     def forward(self, cases: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         outputs = [part(cases, generator) for part in self.parts]
