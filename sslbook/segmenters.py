@@ -64,9 +64,9 @@ def _classes_of(masks: np.ndarray, classes: int) -> np.ndarray:
     return present
 
 
-def _check_pairs(features: np.ndarray, masks: np.ndarray) -> None:
-    if len(features) != len(masks):
-        raise ValueError(f"there are {len(features)} frames of features and {len(masks)} masks; give the same frames.")
+def _check_pairs(frames: np.ndarray, masks: np.ndarray) -> None:
+    if len(frames) != len(masks):
+        raise ValueError(f"there are {len(frames)} frames and {len(masks)} masks; give the same frames.")
 
 
 def frame_folds(n: int, folds: int = 3) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -380,7 +380,13 @@ def fit_segmenter(
     Returns
     -------
     module that maps frames (n, 3, height, width) to logits (n, classes, height / 4, width / 4), in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If frames and masks do not match, or as ``_classes_of`` says.
     """
+    _check_pairs(frames, masks)
     _classes_of(masks, classes)
     device = next(encoder.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
@@ -399,7 +405,7 @@ def fit_segmenter(
         target = F.avg_pool2d(target, 2)
         with torch.autocast(device.type, torch.bfloat16, enabled=default_precision() == "bf16-mixed"):
             logits = model(views.contiguous(memory_format=torch.channels_last))
-        loss = -(target * logits.float().log_softmax(dim=1)).sum() / target.sum()
+        loss = -(target * logits.float().log_softmax(dim=1)).sum() / target.sum().clamp(min=1e-6)  # of void only: 0
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

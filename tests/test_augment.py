@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from sslbook import data
-from sslbook.augment import PRESETS, Augment, random_affine, to_tensor
+from sslbook.augment import PRESETS, Augment, crop, jitter_colours, random_affine, to_tensor
 from sslbook.baselines import pixels
 from sslbook.evaluate import roc_auc
 
@@ -257,6 +257,80 @@ def test_noise_has_the_deviation_asked_for():
 def test_invert_exchanges_black_and_white():
     images = pictures()
     torch.testing.assert_close(Augment(invert=1.0)(images, generator()), 1 - images, atol=1e-5, rtol=0)
+
+
+# ----------------------------------------------------------------------------------------- colours, and crops
+
+STILL = {"brightness": 0.0, "contrast": 0.0, "cast": 0.0, "grey": 0.0}
+
+
+def test_light_that_does_not_change_leaves_the_pictures():
+    images = pictures(channels=3)
+    torch.testing.assert_close(jitter_colours(images, generator(), **STILL), images, atol=1e-6, rtol=0)
+
+
+def test_a_cast_multiplies_each_channel():
+    images = copies(1000, channels=3, low=0.2, high=0.7)
+    factor = jitter_colours(images, generator(), **STILL | {"cast": 0.25}) / images
+    by_channel = factor.mean(dim=(2, 3))
+    assert factor.std(dim=(2, 3)).max() < 1e-5
+    assert 0.75 - 1e-4 <= by_channel.min() < 0.76 and 1.24 < by_channel.max() <= 1.25 + 1e-4
+    assert (torch.corrcoef(by_channel.T) - torch.eye(3)).abs().max() < 0.15, "each channel has its own draw"
+
+
+def test_contrast_of_a_colour_picture_keeps_its_mean():
+    images = copies(1000, channels=3, low=0.4, high=0.6)
+    views = jitter_colours(images, generator(), **STILL | {"contrast": 0.5})
+    gain = views.std(dim=(1, 2, 3)) / images.std(dim=(1, 2, 3))
+    torch.testing.assert_close(views.mean(dim=(1, 2, 3)), images.mean(dim=(1, 2, 3)), atol=1e-5, rtol=0)
+    assert 0.5 - 1e-4 <= gain.min() < 0.52 and 1.48 < gain.max() <= 1.5 + 1e-4
+
+
+def test_brightness_of_a_colour_picture_moves_all_alike():
+    images = copies(1000, channels=3, low=0.3, high=0.7)
+    change = jitter_colours(images, generator(), **STILL | {"brightness": 0.2}) - images
+    assert change.std(dim=(1, 2, 3)).max() < 1e-5
+    assert change.abs().max() <= 0.2 + 1e-5 and change.mean(dim=(1, 2, 3)).std().item() == pytest.approx(0.115, rel=0.1)
+
+
+@pytest.mark.parametrize("grey", [0.0, 0.3, 1.0])
+def test_grey_pictures_are_the_mean_of_their_channels(grey):
+    images = copies(400, channels=3)
+    views = jitter_colours(images, generator(), **STILL | {"grey": grey})
+    without = (views - images).abs().amax(dim=(1, 2, 3)) > 0.01
+    assert without.float().mean().item() == pytest.approx(grey, abs=4 * math.sqrt(0.25 / 400) * (grey % 1 > 0))
+    torch.testing.assert_close(views[without], images.mean(dim=1, keepdim=True).expand_as(images)[without])
+
+
+def test_light_stays_between_0_and_1_and_follows_from_the_generator():
+    images = torch.cat([pictures(channels=3), torch.zeros(2, 3, 14, 14), torch.ones(2, 3, 14, 14)])
+    before = images.clone()
+    first, again, other = (jitter_colours(images, generator(seed), grey=0.2) for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other) and torch.equal(images, before)
+    assert torch.isfinite(first).all() and first.min() >= 0 and first.max() <= 1
+
+
+def maps_of(*rows: list[float]) -> torch.Tensor:
+    """Maps of crops, each (half width, negative if mirrored; half height; x; y)."""
+    return torch.tensor([[[w, 0.0, x], [0.0, h, y]] for w, h, x, y in rows])
+
+
+def test_a_crop_is_what_slicing_gives():
+    images = pictures(3, size=16, channels=3)
+    views = crop(images, maps_of((1, 1, 0, 0), (0.5, 0.25, -0.5, 0.25), (-0.5, 0.25, 0.5, -0.75)), (4, 8))
+    assert views.shape == (3, 3, 4, 8) and views.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(views[1], images[1, :, 8:12, :8], atol=1e-5, rtol=0)
+    torch.testing.assert_close(views[2], images[2, :, :4, 8:].flip(2), atol=1e-5, rtol=0)
+    whole = crop(images, maps_of(*[(1, 1, 0, 0)] * 3), (16, 16))
+    torch.testing.assert_close(whole, images, atol=1e-5, rtol=0)
+
+
+def test_beyond_its_border_a_picture_is_mirrored():
+    images = pictures(1, size=8, channels=3)
+    view = crop(images, maps_of((2, 1, 0, 0)), (8, 16))
+    torch.testing.assert_close(view[..., 4:12], images, atol=1e-5, rtol=0)
+    torch.testing.assert_close(view[..., :4], images[..., :4].flip(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(view[..., 12:], images[..., 4:].flip(3), atol=1e-5, rtol=0)
 
 
 # --------------------------------------------------------------------------------------------------- presets

@@ -17,10 +17,12 @@ from sslbook.encoders import (
     ItemTransformer,
     ResidualBlock,
     ResNet,
+    SceneEncoder,
     count_parameters,
     dropout,
     encode,
     encode_events,
+    hypercolumns,
     item_scores,
 )
 
@@ -102,6 +104,95 @@ def test_features_of_a_picture_do_not_depend_on_its_batch():
     np.testing.assert_allclose(encode(encoder, images, batch_size=5), whole, atol=1e-5)
     np.testing.assert_allclose(encode(encoder, images[7:8])[0], whole[7], atol=1e-5)
     assert np.abs(whole[0] - whole[1]).max() > 1e-4
+
+
+# ----------------------------------------------------------------------------------------------------- scenes
+
+
+def stored_frames(n: int, height: int = 120, width: int = 160) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", [(120, 160), (64, 96), (16, 24), (36, 52), (30, 50), (33, 47)])
+def test_features_of_a_scene_have_a_quarter_of_its_size(size):
+    encoder, frames = SceneEncoder(4, 8), torch.rand(2, 3, *size)
+    levels = [tuple(level.shape) for level in encoder.levels(frames)]
+    assert levels == [(2, c, math.ceil(size[0] / s), math.ceil(size[1] / s)) for c, s in ((8, 4), (16, 8), (16, 16))]
+    assert encoder.feature_map(frames).shape == (2, 8, *levels[0][2:])
+    assert encoder(frames).shape == (2, encoder.out_features) == (2, 8)
+
+
+def test_number_of_parameters_of_a_scene_encoder():
+    assert 0.345e6 < count_parameters(SceneEncoder()) < 0.355e6
+    assert count_parameters(SceneEncoder()) == count_parameters(SceneEncoder(width=24, out_features=64))
+
+
+def test_every_parameter_of_a_scene_encoder_learns():
+    torch.manual_seed(0)
+    encoder = SceneEncoder(4, 8)
+    encoder.feature_map(torch.rand(4, 3, 48, 64)).square().sum().backward()
+    assert not [name for name, p in encoder.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
+
+
+def test_a_scene_encoder_computes_channels_last():
+    encoder = SceneEncoder(4, 8)
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in encoder.parameters() if p.ndim == 4)
+    frames = to_tensor(stored_frames(2, 48, 64))
+    assert encoder.feature_map(frames).is_contiguous(memory_format=torch.channels_last)
+    encoder.eval()
+    torch.testing.assert_close(encoder.feature_map(frames), encoder.feature_map(frames.contiguous()), atol=1e-5, rtol=0)
+
+
+def test_the_vector_of_a_scene_is_the_mean_of_its_features():
+    torch.manual_seed(0)
+    encoder, frames = SceneEncoder(4, 8).eval(), stored_frames(2, 48, 64)
+    features = encode(encoder, frames)
+    with torch.no_grad():
+        by_place = encoder.feature_map(to_tensor(frames)).numpy()
+    np.testing.assert_allclose(features, by_place.mean(axis=(2, 3)), atol=1e-5)
+
+
+def test_the_pyramid_tells_a_place_of_its_wide_surroundings():
+    torch.manual_seed(0)
+    encoder = SceneEncoder(4, 8).eval()
+    frames = torch.rand(1, 3, 128, 160).requires_grad_()
+    fine = encoder.levels(frames)[0]
+    reach = []
+    for features in (fine, encoder.feature_map(frames)):
+        (gradient,) = torch.autograd.grad(features[0, :, 16, 20].sum(), frames, retain_graph=True)
+        rows, columns = gradient[0].abs().sum(dim=0).nonzero().T
+        assert rows.min() <= 66 <= rows.max() and columns.min() <= 82 <= columns.max(), "what it sees lies around it"
+        reach.append((rows.max() - rows.min()).item())
+    assert reach[0] < 24 < 64 < reach[1]
+
+
+def resized(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Bilinear interpolation between the centres of cells, one axis after the other."""
+    for axis, cells in ((2, size[0]), (3, size[1])):
+        old = level.shape[axis]
+        at = (np.arange(cells) + 0.5) * old / cells - 0.5
+        level = np.apply_along_axis(lambda line, at=at, old=old: np.interp(at, np.arange(old), line), axis, level)
+    return level
+
+
+@pytest.mark.parametrize("size", [(120, 160), (32, 48)])
+def test_hypercolumns_are_the_levels_on_top_of_one_another(size):
+    torch.manual_seed(0)
+    encoder, frames = SceneEncoder(4, 8), stored_frames(3, *size)
+    encoder(to_tensor(frames))  # running statistics that differ from those of a batch
+    stacked = hypercolumns(encoder.train(), frames)
+    assert stacked.shape == (3, 8 + 16 + 16, size[0] // 4, size[1] // 4)
+    assert stacked.dtype == np.float32 and stacked.flags.c_contiguous and not encoder.training
+    with torch.no_grad():
+        levels = [level.numpy() for level in encoder.levels(to_tensor(frames))]
+    expected = np.concatenate([resized(level, levels[0].shape[2:]) for level in levels], axis=1)
+    np.testing.assert_allclose(stacked, expected, atol=1e-5)
+
+
+def test_hypercolumns_of_a_frame_do_not_depend_on_its_batch():
+    torch.manual_seed(0)
+    encoder, frames = SceneEncoder(4, 8), stored_frames(7, 32, 48)
+    np.testing.assert_allclose(hypercolumns(encoder, frames, 3), hypercolumns(encoder, frames), atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------------------- rows
