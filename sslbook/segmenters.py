@@ -394,7 +394,9 @@ def fit_segmenter(
     nn.init.normal_(head.weight, std=0.05, generator=generator)
     nn.init.zeros_(head.bias)
     model = SceneSegmenter(copy.deepcopy(encoder), head).train()
-    optimizer = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=recipe.steps)
     weight = _class_weights(masks, classes).to(device)
     x, y = to_tensor(frames, device), torch.from_numpy(masks).to(device)

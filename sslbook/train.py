@@ -137,7 +137,8 @@ def pretrain(
         load_checkpoint(Path(checkpoint), objective, optimizer, schedule, history, settings)
     model, optimizer = fabric.setup(objective, optimizer)
     pool = to_tensor(cases, fabric.device)
-    probe = cases[:: max(1, len(cases) // 512)][:512]
+    most = min(512, max(64, 2**22 // cases[0].size))  # of large pictures fewer: the monitor must stay cheap
+    probe = cases[:: max(1, len(cases) // most)][:most]
     bar = tqdm(total=epochs, initial=len(history.epochs), desc=settings["objective"], unit="epoch",
                disable=not fabric.is_global_zero)  # fmt: skip
     for epoch in range(len(history.epochs), epochs):

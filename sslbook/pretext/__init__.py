@@ -5,7 +5,14 @@ number, ``reference_values(batch_size)`` names the values of the loss that a lea
 """
 
 from sslbook.pretext.coles import CoLES, coles_loss, random_slices, slice_retrieval
-from sslbook.pretext.dense import Combined, DenseContrast, Inpainting, PatchContrast, TimeContrast
+from sslbook.pretext.dense import (
+    Combined,
+    DenseContrast,
+    Inpainting,
+    PatchContrast,
+    TimeContrast,
+    shared_points,
+)
 from sslbook.pretext.distillation import Distillation
 from sslbook.pretext.items import HistoryContrast, MaskedItem, NextItem, sampled_cross_entropy, trim
 from sslbook.pretext.next_event import NextEvent, random_windows
@@ -40,6 +47,7 @@ __all__ = [
     "random_slices",
     "random_windows",
     "sampled_cross_entropy",
+    "shared_points",
     "slice_retrieval",
     "trim",
     "vicreg_loss",
