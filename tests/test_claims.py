@@ -127,6 +127,46 @@ BOUNDS: dict[tuple[str, str], dict[str, dict[str, tuple[float, float]]]] = {
             "retail_ndcg_at_10/repeat_purchase": (0.18, 0.35),
         },
     },
+    ("13_driving_scenes", "real"): {
+        "camvid": {
+            "mean_iou/position_prior@20": (0.14, 0.20),
+            "mean_iou/pixels_lr@20": (0.22, 0.31),
+            "mean_iou/colour_trees@20": (0.20, 0.29),
+            "mean_iou/random_encoder@20": (0.15, 0.22),
+            "mean_iou/supervised@20": (0.18, 0.28),
+            "mean_iou/supervised_long@20": (0.25, 0.34),
+            "mean_iou/ssl_plus_raw@20": (0.21, 0.30),
+            "mean_iou/ssl_finetuned@20": (0.19, 0.28),
+            # Pretraining is no match for patience, and adds little to it.
+            "lift/ssl_vs_supervised@20": (-0.12, 0.25),
+            "lift/ssl_vs_supervised_long@20.high": (-math.inf, 0.0),
+            "lift/ssl_long_vs_supervised_long@20": (-0.12, 0.15),
+            # A shared drive flatters everybody.
+            "leak/official_minus_honest_pixels_lr@20": (0.02, 0.10),
+            "leak/shared_drive_pixels_lr@20": (0.06, 0.24),
+            "leak/shared_drive_ssl_plus_raw@20": (0.06, 0.28),
+            "pairs_per_second/pretrain": (2, math.inf),
+            "peak_memory/chapter": (100, 9216),
+            "seconds/chapter": (10, 2400),
+        },
+    },
+    ("13_driving_scenes", "simulated"): {
+        "camvid": {
+            "mean_iou/position_prior@20": (0.10, 0.35),
+            "mean_iou/pixels_lr@20": (0.20, 0.50),
+            "mean_iou/colour_trees@20": (0.20, 0.50),
+            "mean_iou/supervised@20": (0.15, 0.60),
+            "mean_iou/ssl_finetuned@20": (0.15, 0.60),
+            "peak_memory/chapter": (100, 9216),
+            "seconds/chapter": (10, 1800),
+        },
+        "tracks": {  # simulated in every run
+            "ade/constant_velocity": (3.2, 3.4),
+            "ade/ridge": (2.2, 2.35),
+            "ade/masked_future": (1.5, 2.1),
+            "ade/same_net_60_tracks": (2.6, 6.0),
+        },
+    },
 }
 
 # What a chapter records at least: chapter -> data set -> names.
@@ -146,6 +186,11 @@ VECTORS = (
     "random_encoder", "svd_users", "svd_cooccurrence", "network_from_scratch", "sasrec_probe",
     "sasrec_plus_cooccurrence",
 )  # fmt: skip
+SCENES = (
+    "position_prior", "pixels_lr", "colour_trees", "random_encoder", "random_plus_raw", "supervised", "ssl_probe",
+    "ssl_plus_raw", "ssl_finetuned",
+)  # fmt: skip
+FORETELLERS = ("constant_velocity", "constant_turn_rate", "ridge", "same_net_60_tracks", "masked_future")
 SHOP = ("popularity", "repeat_purchase", "itemknn_recency", "markov", "ease", "counts_blend", "sasrec", "sasrec_blend")
 ENTRANTS = ("pixels_lr", "random_encoder", "supervised_aug", "simclr_probe", "simclr_finetuned")
 RECORDED = {
@@ -184,6 +229,28 @@ RECORDED = {
             "seconds/chapter",
         ],
         "online_retail": [f"retail_ndcg_at_10/{e}{part}" for e in SHOP for part in ("", "_new_items")],
+    },
+    "13_driving_scenes": {
+        "camvid": [
+            f"{metric}/{entrant}@{budget}"
+            for metric in ("mean_iou", "vulnerable_iou")
+            for entrant in SCENES
+            for budget in (5, 10, 20, 50, 100, "all")
+        ]
+        + [f"mean_iou_official/{entrant}@20" for entrant in ("pixels_lr", "ssl_plus_raw", "ssl_finetuned")]
+        + [f"lift/{pair}@{b}" for pair in ("ssl_vs_supervised", "ssl_vs_supervised_long") for b in (10, 20)]
+        + [
+            "mean_iou/supervised_long@10",
+            "mean_iou/supervised_long@20",
+            "lift/ssl_long_vs_supervised_long@20",
+            "people_difference/ssl_vs_supervised@50",
+            "labels_saved/ssl@20",
+            "leak/official_minus_honest_pixels_lr@20",
+            "leak/official_minus_honest_ssl_finetuned@20",
+            "pairs_per_second/pretrain",
+            "seconds/chapter",
+        ],
+        "tracks": [f"{metric}/{entrant}" for metric in ("ade", "fde") for entrant in FORETELLERS],
     },
 }
 

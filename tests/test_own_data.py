@@ -6,6 +6,7 @@ from pathlib import Path
 import papermill
 import pytest
 
+from sslbook.data.camvid import CLASSES
 from sslbook.report import records_in
 from tests.house_rules import NOTEBOOKS
 
@@ -22,7 +23,8 @@ def test_imaging_chapter_runs_on_a_foreign_folder(tmp_path):
     folder = Path(os.environ.get("SSLBOOK_DATA", "")).absolute() / "samples" / "brain_mri"
     if not folder.is_dir():
         pytest.skip("there is no samples/brain_mri in $SSLBOOK_DATA")
-    recorded = run("10_medical_imaging", {"OWN_DATA": str(folder), "SOURCE": "simulated"}, tmp_path)
+    small = {"SOURCE": "simulated", "EPOCHS": 10, "DRAWS": 2}
+    recorded = run("10_medical_imaging", {"OWN_DATA": str(folder)} | small, tmp_path)
     own = [r for r in recorded if r["name"].startswith("own_auc/")]
     assert {r["source"] for r in own} == {"real"}
     assert {r["name"].split("/")[1].split("@")[0] for r in own} >= {"pixels_lr", "simclr_probe"}
@@ -36,12 +38,28 @@ def test_fraud_chapter_runs_on_a_foreign_table(tmp_path):
         pytest.skip("there is no prepared/creditcard_sample.parquet in $SSLBOOK_DATA")
     own = {"OWN_DATA": str(table), "OWN_TIME": "Time", "OWN_LABEL": "Class", "OWN_ENTITY": "", "OWN_DELAY": "1h"}
     small = {"SOURCE": "simulated", "CARDS": 1500, "DAYS": 120, "ROW_DRAWS": 2, "DRAWS": 2, "PRETRAINING_SEEDS": 1}
+    small |= {"ROW_EPOCHS": 4, "EPOCHS": 2, "COLES_EPOCHS": 2}
     recorded = run("11_fraud", own | small, tmp_path)
     records = [r for r in recorded if r["name"].startswith("own_average_precision/")]
     assert {(r["source"], r["dataset"]) for r in records} == {("real", "creditcard_sample")}
     scores = {r["name"].split("/")[1]: r["value"] for r in records}
     assert all(0 <= score <= 1 for score in scores.values())
     assert max(scores.values()) > 0.5, "frauds of this table are easy to rank"
+
+
+def test_driving_chapter_runs_on_a_foreign_folder(tmp_path):
+    """The official layout with few frames, its own void; the chapter's own training is cut short to save time."""
+    folder = Path(os.environ.get("SSLBOOK_DATA", "")).absolute() / "samples" / "camvid"
+    if not folder.is_dir():
+        pytest.skip("there is no samples/camvid in $SSLBOOK_DATA")
+    own = {"OWN_DATA": str(folder), "OWN_CLASSES": ",".join(CLASSES), "OWN_VOID": 11}
+    small = {"SOURCE": "simulated", "PASSES": 2, "STEPS": 20, "LONG": 1, "DRAWS": 2, "PRETRAINING_SEEDS": 2}
+    recorded = run("13_driving_scenes", own | small, tmp_path)
+    records = [r for r in recorded if r["name"].startswith("own_mean_iou/")]
+    assert {r["source"] for r in records} == {"real"}
+    scores = {r["name"].split("/")[1]: r["value"] for r in records}
+    assert scores.keys() == {"pixels_lr@all", "ssl_plus_raw@all"}
+    assert 0.15 < scores["pixels_lr@all"] < 1, "six frames are enough for road and sky"
 
 
 def test_recommendation_chapter_runs_on_a_foreign_log(tmp_path):

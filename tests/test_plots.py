@@ -1,5 +1,7 @@
 """Figures say what to see: titles, labelled axes, SIMULATED where the data are; and they draw the numbers given."""
 
+import io
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -69,6 +71,17 @@ def test_use_style_sets_the_palette():
         plots.use_style()
         assert plt.rcParams["axes.prop_cycle"].by_key()["color"] == plots.PALETTE
         assert not plt.rcParams["axes.spines.top"]
+
+
+def test_a_photo_is_a_closed_figure_and_a_small_jpeg():
+    figure, ax = plt.subplots(figsize=(4, 3), dpi=80)
+    ax.imshow(np.random.default_rng(0).random((60, 80, 3)))
+    as_png = io.BytesIO()
+    figure.savefig(as_png, format="png")
+    photo = plots.as_photo(figure)
+    assert photo.data[:3] == b"\xff\xd8\xff" and photo.format == "jpeg"
+    assert len(photo.data) < len(as_png.getvalue())
+    assert not plt.get_fignums()
 
 
 def test_palette_and_line_styles_tell_entrants_apart():
