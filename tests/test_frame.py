@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -27,16 +28,27 @@ def names(requirements: list[str]) -> set[str]:
     return {re.match(r"[\w.-]+", requirement)[0].lower() for requirement in requirements}
 
 
-def test_what_the_package_imports_is_declared():
+def foreign(nodes: Iterable[ast.AST]) -> set[str]:
+    """Distributions that import statements among some nodes need, beside Python itself."""
     imported = set()
-    for path in [*(ROOT / "sslbook").rglob("*.py"), *(ROOT / "data_scripts").glob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                imported.add(node.module.split(".")[0])
-    foreign = imported - set(sys.stdlib_module_names) - {"sslbook"}
-    assert {DISTRIBUTION.get(name, name) for name in foreign} <= names(PROJECT["dependencies"])
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            imported.add(node.module.split(".")[0])
+    return {DISTRIBUTION.get(name, name) for name in imported - set(sys.stdlib_module_names) - {"sslbook"}}
+
+
+def test_what_the_package_imports_is_declared():
+    """What an optional extra brings may be imported inside a function only."""
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8"))
+        for path in [*(ROOT / "sslbook").rglob("*.py"), *(ROOT / "data_scripts").glob("*.py")]
+    ]
+    always = names(PROJECT["dependencies"])
+    assert foreign(node for tree in trees for node in tree.body) <= always
+    wherever = foreign(node for tree in trees for node in ast.walk(tree))
+    assert wherever <= always | names(PROJECT["optional-dependencies"]["video"])
 
 
 def test_what_is_declared_is_pinned():
