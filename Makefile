@@ -18,7 +18,7 @@ test: $(VENV)/.installed
 	$(PY) -m pytest
 
 test-chapters: $(VENV)/.installed
-	$(PY) -m pytest notebooks tests/test_claims.py tests/test_own_data.py $(wildcard tests/data tests/test_data*.py)
+	$(PY) -m pytest notebooks tests/test_claims.py tests/test_own_data.py tests/data/test_real.py
 
 book: $(VENV)/.installed
 	$(PY) -m nbconvert --execute --ExecutePreprocessor.timeout=900 --ExecutePreprocessor.record_timing=False \

@@ -38,7 +38,6 @@ def test_fraud_chapter_runs_on_a_foreign_table(tmp_path):
         pytest.skip("there is no prepared/creditcard_sample.parquet in $SSLBOOK_DATA")
     own = {"OWN_DATA": str(table), "OWN_TIME": "Time", "OWN_LABEL": "Class", "OWN_ENTITY": "", "OWN_DELAY": "1h"}
     small = {"SOURCE": "simulated", "CARDS": 1500, "DAYS": 120, "ROW_DRAWS": 2, "DRAWS": 2, "PRETRAINING_SEEDS": 1}
-    small |= {"ROW_EPOCHS": 4, "EPOCHS": 2, "COLES_EPOCHS": 2}
     recorded = run("11_fraud", own | small, tmp_path)
     records = [r for r in recorded if r["name"].startswith("own_average_precision/")]
     assert {(r["source"], r["dataset"]) for r in records} == {("real", "creditcard_sample")}
