@@ -1,0 +1,1 @@
+"""Simulated stand-ins, one file per industry."""

@@ -1,0 +1,231 @@
+"""Simulated chest X-rays and breast ultrasound: the schema of the real sets, drawn in well under a second.
+
+Each image is drawn by formulas in the frame of the body, of width and height 2 around 0, x to the right and y
+downwards. The label acts only on the *signal* (opacities in the lungs; shape and border of the lesion), which
+``difficulty`` weakens; everything else is *nuisance*, drawn alike for all classes, which ``nuisance`` widens.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sslbook.data.card import DataCard, simulated_data_card
+from sslbook.data.errors import DataError
+from sslbook.domains.imaging.data import Images, ImageSplit
+
+SIZE = 28  # pixels
+Spread = Callable[[float, float], np.ndarray]
+
+
+def simulate_pneumoniamnist(
+    n_train: int = 1200, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0
+) -> Images:
+    """Draw the stand-in of PneumoniaMNIST.
+
+    As in the real set, 74 % of the training X-rays show pneumonia, validation is drawn like training, and test
+    is harder (fainter opacities, more varied exposure) with 62 % pneumonia.
+
+    Parameters
+    ----------
+    n_train : training X-rays; validation has 1/8 and test 1/4 as many.
+    seed : the same seed draws the same X-rays.
+    difficulty : above 0; 0.5 makes the opacities twice as strong, 2 half as strong.
+    nuisance : spread of position, size, rotation, exposure, body shape and ribs; 0 poses all X-rays alike.
+
+    Returns
+    -------
+    Images of 28 x 28 grey pixels, classes "normal" and "pneumonia"
+    """
+    _check(n_train, difficulty, nuisance)
+    rng = np.random.default_rng(seed)
+    splits = []
+    for name, n, share, shift in (
+        ("train", n_train, 0.742, 1.0),
+        ("validation", n_train // 8, 0.742, 1.0),
+        ("test", n_train // 4, 0.625, 1.15),
+    ):
+        labels = _shuffled_labels(rng, n, share)
+        pixels = _chest_xrays(rng, labels == 1, difficulty * shift, nuisance * shift)
+        splits.append(_split(name, pixels, labels))
+    data_card = _data_card("pneumoniamnist", "Stand-in for PneumoniaMNIST: drawn chest X-rays, 28x28")
+    return Images(*splits, classes=("normal", "pneumonia"), positive=1, data_card=data_card)
+
+
+def simulate_breastmnist(n_train: int = 300, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0) -> Images:
+    """Draw the stand-in of BreastMNIST.
+
+    As in the real set, 27 % of the scans show a malignant lesion; of the others, a quarter show none.
+
+    Parameters
+    ----------
+    n_train : training scans; validation has 1/5 and test 2/5 as many.
+    seed, nuisance : as for ``simulate_pneumoniamnist``.
+    difficulty : above 0; 0.5 makes malignant lesions twice as unlike benign ones, 2 half as unlike.
+
+    Returns
+    -------
+    Images of 28 x 28 grey pixels, classes "malignant" (the finding, label 0) and "normal or benign"
+    """
+    _check(n_train, difficulty, nuisance)
+    rng = np.random.default_rng(seed)
+    splits = []
+    for name, n in (("train", n_train), ("validation", n_train // 5), ("test", 2 * n_train // 5)):
+        labels = _shuffled_labels(rng, n, 0.73)
+        splits.append(_split(name, _ultrasound(rng, labels == 0, difficulty, nuisance), labels))
+    data_card = _data_card("breastmnist", "Stand-in for BreastMNIST: drawn breast ultrasound, 28x28")
+    return Images(*splits, classes=("malignant", "normal or benign"), positive=0, data_card=data_card)
+
+
+def _check(n_train: int, difficulty: float, nuisance: float) -> None:
+    if n_train < 24:
+        raise DataError(f"n_train is {n_train}; draw at least 24, so that every split holds both classes.")
+    if difficulty <= 0 or nuisance < 0:
+        raise DataError(f"difficulty is {difficulty} and nuisance {nuisance}; give one above 0 and one not below.")
+
+
+def _shuffled_labels(rng: np.random.Generator, n: int, share: float) -> np.ndarray:
+    return rng.permutation(np.arange(n) < round(share * n)).astype(np.int64)
+
+
+def _split(name: str, pixels: np.ndarray, labels: np.ndarray) -> ImageSplit:
+    images = pixels[..., None].round().clip(0, 255).astype(np.uint8)
+    return ImageSplit(images, labels, None, np.array([f"{name} {i}" for i in range(len(labels))]))
+
+
+def _data_card(name: str, title: str) -> DataCard:
+    problem = "Drawn by a formula: a number measured on it says nothing about patients."
+    return simulated_data_card(name, title, "sslbook.worlds.imaging", (problem,))
+
+
+def _chest_xrays(rng: np.random.Generator, sick: np.ndarray, difficulty: float, nuisance: float) -> np.ndarray:
+    """Return X-rays (n, 28, 28), 0 to 255; ``sick`` (n,) tells which show pneumonia."""
+    spread = _spread(rng, len(sick), nuisance)
+    x, y = _posed_grid(spread(0, 0.07), spread(0, 0.08), spread(0, 0.06), spread(0, 0.09), spread(0, 0.07))
+    lungs, heart, belly = _chest_anatomy(x, y, spread)
+    ribs = np.sin((y + 0.45 * np.abs(x) ** 1.5) * spread(21, 2) + spread(0, 3)) * spread(0.035, 0.015)
+    shade = 0.62 + 0.10 * belly + 0.13 * heart + spread(0, 0.05) * y  # of soft tissue
+    neck = _inside(0.30 - np.abs(x), 0.06) * _inside(-0.72 - y, 0.06)
+    shoulder = spread(1.05, 0.08) + 0.25 * y
+    air = _inside(np.abs(x) - shoulder, 0.04) * _inside(spread(-0.35, 0.3) - y, 0.1)
+    air = np.maximum(air, _inside(np.abs(x) - spread(1.10, 0.06), 0.03))
+    depth = spread(0.34, 0.04) + spread(0, 0.03) * np.sign(x)
+    clear = lungs * (1 - _opacities(rng, x, y, sick, difficulty))
+    xray = shade + 0.14 * neck - depth * clear + ribs * (0.35 + lungs)
+    return _expose(rng, xray * (1 - 0.85 * air), spread)
+
+
+def _spread(rng: np.random.Generator, n: int, nuisance: float) -> Spread:
+    """Return a function (centre, standard deviation) -> one normal number per image, (n, 1, 1)."""
+    return lambda centre, sd: rng.normal(centre, sd * nuisance, (n, 1, 1)).astype(np.float32)
+
+
+def _posed_grid(
+    dx: np.ndarray, dy: np.ndarray, angle: np.ndarray, zoom: np.ndarray, aspect: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the body coordinates x, y (n, 28, 28) of every pixel; shifts in half-widths."""
+    line = ((np.arange(SIZE) + 0.5) / SIZE * 2 - 1).astype(np.float32)
+    x, y = line[None, None, :] - dx, line[None, :, None] - dy
+    cos, sin = np.cos(angle), np.sin(angle)
+    return (cos * x + sin * y) * np.exp(-zoom - aspect), (cos * y - sin * x) * np.exp(-zoom + aspect)
+
+
+def _inside(distance: np.ndarray, softness: float) -> np.ndarray:
+    """Return 1 where ``distance`` is well above zero, 0 well below, and a soft edge of that width between."""
+    return 0.5 + 0.5 * np.tanh(distance / softness)
+
+
+def _chest_anatomy(x: np.ndarray, y: np.ndarray, spread: Spread) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how far each pixel lies in lung, heart and mediastinum, and belly, 0 to 1."""
+    width = np.abs(x)
+    chest_wall = spread(0.90, 0.04) - 0.42 * np.clip(0.45 - y, 0, 2) ** 2
+    heart = _inside(1 - np.hypot((x - spread(0.16, 0.04)) / spread(0.36, 0.04), (y - 0.30) / 0.42), 0.12)
+    spine = _inside(spread(0.19, 0.03) + 0.05 * y - width, 0.06)
+    dome = spread(0.56, 0.05) + spread(0.05, 0.03) * np.sign(x) + 0.30 * (width - 0.45) ** 2
+    belly = _inside(y - dome, 0.05)
+    lungs = _inside(chest_wall - width, 0.06) * _inside(y + spread(0.80, 0.04), 0.08)
+    middle = np.maximum(heart, spine)
+    return lungs * (1 - middle) * (1 - belly), middle, belly
+
+
+def _opacities(
+    rng: np.random.Generator, x: np.ndarray, y: np.ndarray, sick: np.ndarray, difficulty: float
+) -> np.ndarray:
+    """Return how much of the air in the lung is replaced, 0 to 1: soft foci and haze, strong or faint."""
+    n = len(sick)
+
+    def uniform(low: float, high: float) -> np.ndarray:
+        return rng.uniform(low, high, (n, 1, 1)).astype(np.float32)
+
+    strength = sick[:, None, None] * uniform(0.45, 1.1) / difficulty
+    sides = rng.choice([-1, 0, 1], (n, 1, 1))
+    filled = uniform(0.1, 0.8) * strength * (sides * x >= 0)
+    for _ in range(3):
+        centre_x = rng.choice([-1, 1], (n, 1, 1)) * uniform(0.25, 0.7)
+        centre_y, radius = uniform(-0.4, 0.5), uniform(0.15, 0.40)
+        focus = np.exp(-((x - centre_x) ** 2 + (y - centre_y) ** 2) / (2 * radius**2))
+        filled = filled + uniform(0.3, 1) * strength * focus
+    return np.clip(filled, 0, 0.92)
+
+
+def _mottle(rng: np.random.Generator, n: int, knots: int, sd: float) -> np.ndarray:
+    """Return smooth random fields (n, 28, 28): noise on a grid of ``knots``, interpolated linearly."""
+    grid = rng.normal(0, sd, (n, knots, knots)).astype(np.float32)
+    at = np.linspace(0, knots - 1, SIZE, dtype=np.float32)
+    weights = np.clip(1 - np.abs(at[:, None] - np.arange(knots, dtype=np.float32)), 0, 1)
+    return weights @ grid @ weights.T
+
+
+def _expose(rng: np.random.Generator, xray: np.ndarray, spread: Spread) -> np.ndarray:
+    """Return the X-ray as a device and its settings show it, 0 to 255."""
+    xray = 0.55 + (xray - 0.55 + spread(0, 0.05)) * np.exp(spread(0, 0.14))
+    xray = xray + _mottle(rng, len(xray), 7, 0.02) + rng.normal(0, 0.012, xray.shape)
+    return 255 * np.clip(xray, 0, 1) ** np.exp(spread(0, 0.15))
+
+
+def _ultrasound(rng: np.random.Generator, malignant: np.ndarray, difficulty: float, nuisance: float) -> np.ndarray:
+    """Return scans (n, 28, 28), 0 to 255; ``malignant`` (n,) tells which show cancer."""
+    spread = _spread(rng, len(malignant), nuisance)
+    x, y = _posed_grid(*(spread(0, 0.05) for _ in range(5)))
+    lesion, core, brighter, rim = _lesion(rng, x, y, malignant, difficulty, spread)
+    seen = malignant[:, None, None] | (rng.random((len(malignant), 1, 1)) < 0.75)
+    layers = np.sin(y * spread(9, 2.5) + x * spread(0, 0.8) + spread(0, 3)) * spread(0.10, 0.04)
+    skin = np.exp(-(((y + spread(0.95, 0.05)) / 0.12) ** 2)) * spread(0.25, 0.05)
+    depth = np.exp(-(y + 1) * spread(0.40, 0.18))
+    tissue = (spread(0.50, 0.05) + layers + skin + _mottle(rng, len(x), 6, 0.07)) * depth
+    echo = tissue * (1 + seen * (0.3 * rim + brighter - core * lesion))
+    speckle = 1 + _speckle(rng, echo.shape) * spread(0.17, 0.04)
+    return 255 * np.clip(echo * speckle * np.exp(spread(0, 0.2)), 0, 1)
+
+
+def _lesion(
+    rng: np.random.Generator,
+    x: np.ndarray,
+    y: np.ndarray,
+    malignant: np.ndarray,
+    difficulty: float,
+    spread: Spread,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return where the lesion is (0 to 1), how dark it is, how much brighter below it, and its bright rim.
+
+    A malignant lesion is taller than wide, with a jagged blurred border and a shadow below it; a benign one
+    is a smooth oval wider than tall, with a sharp border and bright below it. Both overlap.
+    """
+    evil = (malignant[:, None, None] - 0.5) / difficulty + rng.normal(0, 0.35, (len(malignant), 1, 1))
+    u, v = x - spread(0, 0.25), y - spread(-0.1, 0.15)
+    size, flat = spread(0.38, 0.08).clip(0.15, 0.65), np.exp(spread(0.1, 0.15) - 0.30 * evil)
+    angle = np.arctan2(v * flat, u / flat)
+    spikes = sum(np.sin(k * angle + spread(0, 3)) * spread(0.5, 0.2) for k in (3, 5, 7, 10))
+    radius = size * (1 + 0.25 * np.clip(evil + 0.4, 0, None) * spikes)
+    distance = radius - np.hypot(u / flat, v * flat)
+    lesion = _inside(distance, 0.05 + 0.05 * np.clip(evil + 0.5, 0, None))
+    behind = _inside(v - 0.6 * size, 0.12) * _inside(0.8 * size * flat - np.abs(u), 0.10)
+    rim = np.exp(-((distance / 0.12) ** 2))
+    brighter = (1 - lesion) * behind * (spread(-0.05, 0.25) - 0.45 * evil)
+    return lesion, spread(0.65, 0.10), brighter, (1 - lesion) * rim * (evil > 0)
+
+
+def _speckle(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
+    """Return grain of mean 0 and standard deviation 1, wider than it is tall."""
+    noise = rng.normal(0, 1, shape).astype(np.float32)
+    wide = np.roll(noise, -1, axis=2) + 2 * noise + np.roll(noise, 1, axis=2)
+    return (2 * wide + np.roll(wide, 1, axis=1)) / 30**0.5
