@@ -1,7 +1,8 @@
 """Label-free checks of a representation: has it collapsed, how many dimensions does it use?"""
 
+from __future__ import annotations
+
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 
 
@@ -37,47 +38,3 @@ def rankme(z: np.ndarray, eps: float = 1e-7) -> float:
         return 0.0
     p = singular / singular.sum() + eps
     return float(np.exp(-(p * np.log(p)).sum()))
-
-
-def alignment(a: np.ndarray, b: np.ndarray) -> float:
-    """Mean squared distance of the normalised embeddings of two views (Wang & Isola 2020); 0 is perfect.
-
-    Parameters
-    ----------
-    a, b : arrays, shape (n, d); row i of both comes from picture i.
-    """
-    return float(np.square(normalize(a) - normalize(b)).sum(axis=1).mean())
-
-
-def uniformity(z: np.ndarray, t: float = 2.0) -> float:
-    """Log of the mean Gaussian potential over pairs of normalised embeddings (Wang & Isola 2020).
-
-    Parameters
-    ----------
-    z : array, shape (n, d)
-
-    Returns
-    -------
-    0 for collapse; towards -2 t for embeddings spread evenly over a high-dimensional sphere.
-    """
-    z = normalize(z)
-    upper = np.triu_indices(len(z), k=1)
-    squared_distances = (2 - 2 * z @ z.T)[upper]
-    return float(np.log(np.exp(-t * squared_distances).mean()))
-
-
-def knn_accuracy(
-    train_features: np.ndarray,
-    train_labels: np.ndarray,
-    features: np.ndarray,
-    labels: np.ndarray,
-    k: int = 20,
-) -> float:
-    """Accuracy of a vote among the k nearest neighbours by cosine similarity, weighted exp(similarity / 0.1).
-
-    The weighting is that of Wu et al. (2018).
-    """
-    vote = KNeighborsClassifier(
-        min(k, len(train_labels)), weights=lambda distance: np.exp((1 - distance) / 0.1), metric="cosine"
-    )
-    return float(vote.fit(train_features, train_labels).score(features, labels))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Image, display
+from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,7 +16,10 @@ from sslbook.train import History
 
 # Okabe & Ito's palette, told apart with every common colour vision.
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
+
+
 FAMILY_STYLE = {"trivial": ":", "classical": "--", "supervised": "-.", "ssl": "-"}
+
 
 STYLE = {
     "axes.prop_cycle": plt.cycler(color=PALETTE),
@@ -76,44 +79,20 @@ def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: s
     return axes
 
 
-class LiveCurve:
-    """Redraw the learning curve while training; hand it to ``pretrain(on_epoch=...)``.
-
-    Parameters
-    ----------
-    every : redraw after so many epochs.
-    """
-
-    def __init__(self, every: int = 5, name: str = ""):
-        self.every, self.name = every, name
-        self.handle = None
-
-    def __call__(self, history: History) -> None:
-        if len(history.epochs) % self.every:
-            return
-        axes = learning_curve(history, name=self.name)
-        figure = axes[0].figure
-        if self.handle is None:
-            self.handle = display(figure, display_id=True)
-        else:
-            self.handle.update(figure)
-        plt.close(figure)
-
-
 def label_budget_curve(
     study: Study,
     metric: str,
-    entrants: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
     ax: Axes | None = None,
     ylabel: str | None = None,
     title: str = "",
 ) -> Axes:
     """Mean score against the label budget, with 95 % intervals; families differ by line style."""
     ax = ax or plt.subplots(figsize=(7.5, 4.2), layout="constrained")[1]
-    families = study.frame.drop_duplicates("entrant").set_index("entrant")["family"]
-    names = list(entrants or study.entrants())
+    families = study.frame.drop_duplicates("method").set_index("method")["family"]
+    names = list(methods or study.methods())
     for i, name in enumerate(names):
-        budgets = sorted(study.frame.loc[study.frame["entrant"] == name, "budget"].unique())
+        budgets = sorted(study.frame.loc[study.frame["method"] == name, "budget"].unique())
         mean, low, high = np.array([study.interval(metric, name, b) for b in budgets]).T
         offset = np.array(budgets) * 1.04 ** (i - len(names) / 2)
         color = PALETTE[i % len(PALETTE)]

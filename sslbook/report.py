@@ -19,14 +19,17 @@ import pandas as pd
 from IPython.display import display
 
 if TYPE_CHECKING:  # reading records needs no torch
-    from sslbook.study import LabelsSaved, Study, Verdict
+    from sslbook.study import Study
+    from sslbook.verdict import LabelsSaved, Verdict
+
 
 MIME = "application/vnd.sslbook.record+json"
+
+
 NAME = re.compile(r"[a-z0-9_]+/[a-z0-9_]+(@[0-9a-z_]+)?")
+
+
 Record = dict[str, Any]
-
-
-# ------------------------------------------------------------------------------------------------------ records
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Recorder:
 
         Parameters
         ----------
-        name : ``<metric>/<entrant>@<budget>`` or ``<quantity>/<what>``, lower case, digits and underscores.
+        name : ``<metric>/<method>@<budget>`` or ``<quantity>/<what>``, lower case, digits and underscores.
         value : the figure, finite.
         low, high : its 95 % interval; None where none applies.
         unit : of the value; empty for a share or a score.
@@ -65,7 +68,7 @@ class Recorder:
             If the name has another form, a number is not finite, or the interval is upside down.
         """
         if not NAME.fullmatch(name):
-            raise ValueError(f"record name {name!r} is not of the form metric/entrant@budget; use a-z, 0-9 and _.")
+            raise ValueError(f"record name {name!r} is not of the form metric/method@budget; use a-z, 0-9 and _.")
         if low is not None and high is not None and low > high:
             raise ValueError(f"record {name}: the interval [{low}, {high}] is upside down; give low before high.")
         value, low, high = (_number(name, x) for x in (value, low, high))
@@ -93,11 +96,8 @@ def records_in(source: str | Path | dict | Iterable[dict]) -> list[Record]:
     return [dict(output["data"][MIME]) for output in source if MIME in output.get("data", ())]
 
 
-# ------------------------------------------------------------------------------------------------ README tables
-
-
 def results_table(records: Sequence[Record]) -> str:
-    """Markdown tables of records: per data set, entrants by budget for every metric, then the single figures.
+    """Markdown tables of records: per data set, methods by budget for every metric, then the single figures.
 
     Records whose name begins with ``own_`` are left out: they belong to the reader's own data.
     """
@@ -122,9 +122,9 @@ def results_table(records: Sequence[Record]) -> str:
 def _curve_table(metric: str, records: Sequence[Record]) -> str:
     budgets = sorted({_budget(r) for r in records}, key=lambda b: (not b.isdigit(), int(b) if b.isdigit() else 0, b))
     cells = {(r["name"].split("/")[1].split("@")[0], _budget(r)): _value_text(r) for r in records}
-    entrants = dict.fromkeys(entrant for entrant, _ in cells)
+    methods = dict.fromkeys(method for method, _ in cells)
     head = [_words(metric)] + [_labels(b) for b in budgets]
-    return _markdown(head, [[_words(e), *(cells.get((e, b), "") for b in budgets)] for e in entrants])
+    return _markdown(head, [[_words(e), *(cells.get((e, b), "") for b in budgets)] for e in methods])
 
 
 def _markdown(head: Sequence, rows: Iterable[Sequence]) -> str:
@@ -185,9 +185,6 @@ def refresh_readme(text: str, notebooks: Iterable[Path]) -> str:
     return f"{text.partition(begin)[0]}{begin}\n{body}\n{end}{text.partition(end)[2]}"
 
 
-# -------------------------------------------------------------------------------------------- the decision memo
-
-
 @dataclass(frozen=True)
 class DecisionMemo:
     """Scores, money and one sentence, for whoever decides whether to pay.
@@ -195,7 +192,7 @@ class DecisionMemo:
     Attributes
     ----------
     recommendation : one sentence, computed from the verdicts.
-    scores : one row per entrant and budget: score, low, high, setup_seconds, seconds, peak_mb, compute_cost.
+    scores : one row per method and budget: score, low, high, setup_seconds, seconds, peak_mb, compute_cost.
     verdicts, savings : what the recommendation rests on, as sentences.
     metric, currency, source : of the scores, of the money, of the data.
     unit : what a budget counts, in words.
@@ -217,8 +214,8 @@ class DecisionMemo:
             if self.source == "simulated"
             else ""
         )
-        columns = ["entrant", "budget", "setup_seconds", "seconds", "peak_mb", "compute_cost"]
-        largest = self.scores.loc[self.scores.groupby("entrant", sort=False)["budget"].idxmax(), columns].rename(
+        columns = ["method", "budget", "setup_seconds", "seconds", "peak_mb", "compute_cost"]
+        largest = self.scores.loc[self.scores.groupby("method", sort=False)["budget"].idxmax(), columns].rename(
             columns={
                 "budget": self.unit,
                 "setup_seconds": "CPU-seconds, once",
@@ -238,12 +235,12 @@ class DecisionMemo:
         )
 
     def _score_table(self) -> pd.DataFrame:
-        """Entrants by budgets, as text."""
+        """Methods by budgets, as text."""
         cells = self.scores.assign(
             cell=[f"{r.score:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in self.scores.itertuples()]
         )
-        table = cells.pivot(index="entrant", columns="budget", values="cell").fillna("")
-        return table.reindex(cells["entrant"].unique()).rename_axis(index=None, columns=None)
+        table = cells.pivot(index="method", columns="budget", values="cell").fillna("")
+        return table.reindex(cells["method"].unique()).rename_axis(index=None, columns=None)
 
     def to_html(self, path: str | Path) -> None:
         """Write the memo as a page that needs nothing else."""
@@ -255,7 +252,7 @@ class DecisionMemo:
         )
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the scores and costs, one row per entrant and budget; the source of the data is a column."""
+        """Write the scores and costs, one row per method and budget; the source of the data is a column."""
         self.scores.assign(metric=self.metric, currency=self.currency, source=self.source).to_csv(path, index=False)
 
 
@@ -273,7 +270,7 @@ def decision_memo(
     Parameters
     ----------
     study : the runs; the scores are in the metric of the first verdict.
-    verdicts : comparisons of the entrants that cost extra with those that would do without.
+    verdicts : comparisons of the methods that cost extra with those that would do without.
     savings : labels saved; the lower end of the interval is what counts as saved.
     cost_per_label, cost_per_cpu_hour : in ``currency``; a label is one unit of the budget.
     source : "real" or "simulated", as the data say.
@@ -283,18 +280,18 @@ def decision_memo(
     DecisionMemo
     """
     metric = verdicts[0].metric
-    runs = study.frame.groupby(["entrant", "budget"], sort=False)[["seconds", "peak_mb"]].mean().reset_index()
-    limits = [study.interval(metric, r.entrant, r.budget) for r in runs.itertuples()]
-    scores = runs[["entrant", "budget"]].join(pd.DataFrame(limits, columns=["score", "low", "high"]))
-    scores["setup_seconds"] = scores["entrant"].map(study.setup_seconds).fillna(0.0)
+    runs = study.frame.groupby(["method", "budget"], sort=False)[["seconds", "peak_mb"]].mean().reset_index()
+    limits = [study.interval(metric, r.method, r.budget) for r in runs.itertuples()]
+    scores = runs[["method", "budget"]].join(pd.DataFrame(limits, columns=["score", "low", "high"]))
+    scores["setup_seconds"] = scores["method"].map(study.setup_seconds).fillna(0.0)
     scores = scores.join(runs[["seconds", "peak_mb"]])
     scores["compute_cost"] = (scores["setup_seconds"] + scores["seconds"]) / 3600 * cost_per_cpu_hour
-    compute = scores.set_index(["entrant", "budget"])["compute_cost"].to_dict()
+    compute = scores.set_index(["method", "budget"])["compute_cost"].to_dict()
     return DecisionMemo(
         recommendation=_simulated(source) + _recommend(verdicts, savings, compute, cost_per_label),
         scores=scores,
         verdicts=tuple(map(str, verdicts)),
-        savings=tuple(_saving(s, compute[s.entrant, s.budget], cost_per_label, currency) for s in savings),
+        savings=tuple(_saving(s, compute[s.method, s.budget], cost_per_label, currency) for s in savings),
         metric=metric,
         currency=currency,
         source=source,
@@ -306,18 +303,18 @@ def _recommend(
     verdicts: Sequence[Verdict], savings: Sequence[LabelsSaved], compute: dict[tuple[str, int], float], price: float
 ) -> str:
     """Pay where every comparison is won and the labels surely saved are worth more than the compute."""
-    cheap = {(s.entrant, s.budget) for s in savings if not s.low * price > compute[s.entrant, s.budget]}
+    cheap = {(s.method, s.budget) for s in savings if not s.low * price > compute[s.method, s.budget]}
     parts = []
-    for entrant in dict.fromkeys(v.entrant for v in verdicts):
+    for method in dict.fromkeys(v.method for v in verdicts):
         outcomes: dict[str, list[int]] = {}
-        for budget in sorted({v.budget for v in verdicts if v.entrant == entrant}):
-            conclusions = [v.conclusion for v in verdicts if (v.entrant, v.budget) == (entrant, budget)]
+        for budget in sorted({v.budget for v in verdicts if v.method == method}):
+            conclusions = [v.conclusion for v in verdicts if (v.method, v.budget) == (method, budget)]
             lost = [c for c in ("worse", "no difference shown") if c in conclusions]
-            if (entrant, budget) in cheap and not lost:
+            if (method, budget) in cheap and not lost:
                 lost = [f"the {verdicts[0].unit} it surely saves cost less than the compute"]
             outcomes.setdefault(lost[0] if lost else "", []).append(budget)
         for reason, budgets in outcomes.items():
-            at = f"{entrant} at {_join([f'{b:,}' for b in budgets])} {verdicts[0].unit}"
+            at = f"{method} at {_join([f'{b:,}' for b in budgets])} {verdicts[0].unit}"
             parts.append(f"do not pay for {at} ({reason})" if reason else f"pay for {at}")
     sentence = "; ".join(parts) + "."
     return sentence[0].upper() + sentence[1:]
@@ -325,7 +322,7 @@ def _recommend(
 
 def _saving(saved: LabelsSaved, compute: float, price: float, currency: str) -> str:
     return (
-        f"{saved.entrant} with {saved.budget:,} {saved.unit} scores like {saved.versus} with {saved.bound} "
+        f"{saved.method} with {saved.budget:,} {saved.unit} scores like {saved.versus} with {saved.bound} "
         f"{saved.equivalent_budget:,.0f}: {saved.bound} {saved.saved:,.0f} {saved.unit} saved "
         f"[{saved.low:,.0f}, {saved.high:,.0f}], worth {currency} {saved.saved * price:,.2f} "
         f"[{saved.low * price:,.2f}, {saved.high * price:,.2f}], for {currency} {compute:,.4f} of compute"

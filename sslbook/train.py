@@ -1,26 +1,28 @@
 """Pretraining: one loop for every objective, on Lightning Fabric (device, precision, processes, checkpoints)."""
 
+from __future__ import annotations
+
 import logging
 import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from sslbook.augment import to_tensor
+from sslbook.augment.tensors import Cases, Tensors, count, network_input, reads, take
 from sslbook.diagnose import embedding_std, rankme
 from sslbook.encoders import encode
+from sslbook.parallel import Run, Store, run_all
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
@@ -31,27 +33,34 @@ class History:
 
     Attributes
     ----------
-    epochs : one dict per epoch: epoch, loss, embedding_std (0 = collapse), rankme, seconds.
+    epochs : one dict per epoch: epoch, loss, embedding_std (0 = collapse), rankme, seconds, cpu_seconds.
     reference : values of the loss to read the curve against (chance, floor, collapse).
-    images_per_epoch : cases seen in an epoch; the two views of a case count once.
+    cases_per_epoch : cases seen in an epoch; the two views of a case count once.
     """
 
     reference: dict[str, float]
-    images_per_epoch: int
+    cases_per_epoch: int
     epochs: list[dict[str, float]] = field(default_factory=list)
 
     @property
     def frame(self) -> pd.DataFrame:
+        """One row per epoch."""
         return pd.DataFrame(self.epochs).set_index("epoch")
 
     @property
     def seconds(self) -> float:
+        """Seconds on the clock, of all epochs."""
         return float(sum(row["seconds"] for row in self.epochs))
 
     @property
-    def images_per_second(self) -> float:
+    def cpu_seconds(self) -> float:
+        """Seconds of computing, of all epochs: of two busy cores, twice those on the clock."""
+        return float(sum(row["cpu_seconds"] for row in self.epochs))
+
+    @property
+    def cases_per_second(self) -> float:
         """Median over epochs, so that one disturbed epoch does not count."""
-        return self.images_per_epoch / float(np.median([row["seconds"] for row in self.epochs]))
+        return self.cases_per_epoch / float(np.median([row["seconds"] for row in self.epochs]))
 
     @property
     def collapsed(self) -> bool:
@@ -59,12 +68,16 @@ class History:
         return self.epochs[-1]["embedding_std"] < 0.01 or self.epochs[-1]["rankme"] < 1.5
 
 
-def default_precision(pictures: bool = True) -> str:
-    """bfloat16 where the hardware computes in it, else float32 (bfloat16 that is emulated is slower).
+def default_precision(kind: str | Mapping[str, str] = "pictures") -> str:
+    """bfloat16 for pictures where the hardware computes in it, else float32 (bfloat16 that is emulated is slower).
 
     Rows of a table and histories take float32: their matrices are small, and a recurrent network is slower in bfloat16.
+
+    Parameters
+    ----------
+    kind : what is read, see ``sslbook.augment.reads``.
     """
-    if not pictures:
+    if kind != "pictures":
         return "32-true"
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "16-mixed"
@@ -72,20 +85,35 @@ def default_precision(pictures: bool = True) -> str:
     return "bf16-mixed" if supported() else "32-true"
 
 
+class OneCycle:
+    """AdamW with a one-cycle learning rate (Smith and Topin 2018), for so many steps."""
+
+    def __init__(self, module: nn.Module, steps: int, learning_rate: float, weight_decay: float):
+        self.optimizer = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, learning_rate, total_steps=steps)
+
+    def step(self, loss: Tensor, backward: Callable[[Tensor], None] = Tensor.backward) -> None:
+        """Go one step down the loss."""
+        self.optimizer.zero_grad()
+        backward(loss)
+        self.optimizer.step()
+        self.schedule.step()
+
+
 def pretrain(
     objective: nn.Module,
-    cases: np.ndarray,
+    cases: Cases,
     epochs: int = 40,
     batch_size: int = 256,
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-4,
     seed: int = 0,
     checkpoint: str | Path | None = None,
-    on_epoch: Callable[[History], None] | None = None,
     accelerator: str = "auto",
     devices: int = 1,
     strategy: str = "auto",
     precision: str | None = None,
+    progress: bool = True,
 ) -> History:
     """Train an objective on unlabelled cases; its encoder is changed in place.
 
@@ -96,13 +124,13 @@ def pretrain(
     ----------
     objective : module of ``sslbook.pretext``; ``objective.encoder`` is what you keep.
     cases : what the encoder reads: pictures, uint8 (n, height, width, channels); rows of a table, float32 (n, columns);
-        histories of events, int16 (n, length, fields).
+        histories of events, int16 (n, length, fields); or a dict of arrays, one for each stream.
     learning_rate : peak of the cycle.
     checkpoint : file that is written after every epoch and resumed from when it exists.
-    on_epoch : called with the history after every epoch, for a live curve.
     accelerator, devices, strategy, precision : as in ``lightning_fabric.Fabric``; precision None takes
         ``default_precision()``. With several devices, run it from a script: each process takes its share of every
         batch, and embeddings are gathered before the loss, so that the number of negatives does not depend on it.
+    progress : show a bar.
 
     Returns
     -------
@@ -114,88 +142,121 @@ def pretrain(
         If there are fewer than two cases, the loss is not finite, or the checkpoint is damaged or belongs to other
         settings.
     """
-    if len(cases) < 2:
-        raise ValueError(f"pretraining needs at least 2 cases, there are {len(cases)}; give it more.")
-    batch_size = min(batch_size, len(cases))
+    n = count(cases)
+    if n < 2:
+        raise ValueError(f"pretraining needs at least 2 cases, there are {n}; give it more.")
+    batch_size = min(batch_size, n)
     fabric = Fabric(
         accelerator=accelerator,
         devices=devices,
         strategy=strategy,
-        precision=precision or default_precision(cases.dtype == np.uint8),
+        precision=precision or default_precision(reads(objective)),
     )
     fabric.launch()
     batch_size -= batch_size % fabric.world_size  # processes can only gather shares of one size
-    steps = len(cases) // batch_size
-    history = History(objective.reference_values(batch_size), images_per_epoch=steps * batch_size)
-    optimizer = torch.optim.AdamW(objective.parameters(), learning_rate, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * steps)
+    steps = n // batch_size
+    history = History(objective.reference_values(batch_size), cases_per_epoch=steps * batch_size)
+    descent = OneCycle(objective, epochs * steps, learning_rate, weight_decay)
     settings = {
-        **describe(objective), "cases": (len(cases), zlib.crc32(np.ascontiguousarray(cases))), "epochs": epochs,
+        **describe(objective), "cases": (n, _checksum(cases)), "epochs": epochs,
         "batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay, "seed": seed,
     }  # fmt: skip
     if checkpoint is not None and Path(checkpoint).exists():
-        load_checkpoint(Path(checkpoint), objective, optimizer, schedule, history, settings)
-    model, optimizer = fabric.setup(objective, optimizer)
-    pool = to_tensor(cases, fabric.device)
-    most = min(512, max(64, 2**22 // cases[0].size))  # of large pictures fewer: the monitor must stay cheap
-    probe = cases[:: max(1, len(cases) // most)][:most]
+        load_checkpoint(Path(checkpoint), objective, descent, history, settings)
+    model, descent.optimizer = fabric.setup(objective, descent.optimizer)
+    pool, probe = network_input(objective, cases, fabric.device), _monitored(cases)
     bar = tqdm(total=epochs, initial=len(history.epochs), desc=settings["objective"], unit="epoch",
-               disable=not fabric.is_global_zero)  # fmt: skip
+               disable=not (progress and fabric.is_global_zero))  # fmt: skip
     for epoch in range(len(history.epochs), epochs):
-        start = time.perf_counter()
-        loss = train_epoch(fabric, model, objective, optimizer, schedule, pool, batch_size, seed, epoch)
-        seconds = time.perf_counter() - start
+        start, computed = time.perf_counter(), time.process_time()
+        loss = train_epoch(fabric, model, objective, descent, pool, batch_size, seed, epoch)
+        row = {"epoch": epoch + 1, "loss": loss, "seconds": time.perf_counter() - start,
+               "cpu_seconds": time.process_time() - computed}  # fmt: skip
         features = encode(objective.encoder, probe)
-        history.epochs.append(
-            {"epoch": epoch + 1, "loss": loss, "embedding_std": embedding_std(features),
-             "rankme": rankme(features), "seconds": seconds}
-        )  # fmt: skip
+        history.epochs.append(row | {"embedding_std": embedding_std(features), "rankme": rankme(features)})
         if checkpoint is not None and fabric.is_global_zero:
-            save_checkpoint(Path(checkpoint), objective, optimizer, schedule, history, settings)
+            save_checkpoint(Path(checkpoint), objective, descent, history, settings)
         bar.update()
         bar.set_postfix(loss=f"{loss:.3f}")
-        if on_epoch is not None and fabric.is_global_zero:
-            on_epoch(history)
     bar.close()
     objective.eval()
     return history
+
+
+def _checksum(cases: Cases) -> int:
+    parts = cases.values() if isinstance(cases, Mapping) else [cases]
+    return sum(zlib.crc32(np.ascontiguousarray(part)) for part in parts)
+
+
+def _monitored(cases: Cases) -> Cases:
+    """The cases that the collapse monitor looks at: of large pictures fewer, as it must stay cheap."""
+    first = take(cases, slice(1))
+    size = sum(x.size for x in (first.values() if isinstance(first, Mapping) else [first]))
+    most = min(512, max(64, 2**22 // size))
+    return take(cases, slice(None, most * max(1, count(cases) // most), max(1, count(cases) // most)))
+
+
+def pretrain_all(
+    plan: Mapping[Hashable, partial[History]], store: Store | str | Path | None = None
+) -> dict[Hashable, tuple[nn.Module, History]]:
+    """Pretrain several objectives side by side, one process per core.
+
+    Parameters
+    ----------
+    plan : by a name of your choice, ``partial(pretrain, objective, cases, seed=..., ...)``.
+    store : folder that keeps finished pretrainings, see ``sslbook.parallel.Store``.
+
+    Returns
+    -------
+    By name, the objective of the plan with its trained weights, and the History.
+    """
+    runs = [
+        Run(("pretraining", *(name if isinstance(name, tuple) else (name,))), partial(_trained, call), group=str(name))
+        for name, call in plan.items()
+    ]
+    trained = {}
+    for (name, call), outcome in zip(plan.items(), run_all(runs, "pretraining", store), strict=True):
+        state, history = outcome.value
+        call.args[0].load_state_dict(state)
+        trained[name] = call.args[0].eval(), history
+    return trained
+
+
+def _trained(call: partial[History]) -> tuple[dict[str, Tensor], History]:
+    history = call(progress=False)
+    return dict(call.args[0].state_dict()), history
 
 
 def train_epoch(
     fabric: Fabric,
     model: nn.Module,
     objective: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    pool: Tensor,
+    descent: OneCycle,
+    pool: Tensors,
     batch_size: int,
     seed: int,
     epoch: int,
 ) -> float:
     """One pass over the cases (the last incomplete batch is left out); returns the mean loss."""
     shuffle = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    order = torch.randperm(len(pool), generator=shuffle)
+    order = torch.randperm(count(pool), generator=shuffle)
     if hasattr(objective, "arrange"):
         order = objective.arrange(order, pool, batch_size)
-    order = order.to(pool.device)
-    views = torch.Generator(pool.device).manual_seed((seed * 100_003 + epoch) * 1_009 + fabric.global_rank)
+    order = order.to(fabric.device)
+    views = torch.Generator(fabric.device).manual_seed((seed * 100_003 + epoch) * 1_009 + fabric.global_rank)
     objective.train()
-    total, steps = 0.0, len(pool) // batch_size
+    total, steps = 0.0, count(pool) // batch_size
     for step in range(steps):
         batch = order[step * batch_size : (step + 1) * batch_size]
         share = batch[fabric.global_rank :: fabric.world_size]
-        # Fabric's wrapper guards backward with a flag that threads would share: only several processes go through it.
         with fabric.autocast():
-            outputs = (model if fabric.world_size > 1 else objective)(pool[share], views)
+            outputs = model(take(pool, share), views)
         if fabric.world_size > 1:
             outputs = tuple(fabric.all_gather(out, sync_grads=True).flatten(0, 1) for out in outputs)
         loss = objective.loss(*outputs)
         if not math.isfinite(loss.item()):
             raise ValueError(f"the loss is {loss.item()} in epoch {epoch + 1}: lower the learning rate.")
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        optimizer.step()
-        schedule.step()
+        descent.step(loss, fabric.backward)
         total += loss.item()
     return total / steps
 
@@ -209,19 +270,19 @@ def describe(objective: nn.Module) -> dict[str, str | int]:
     return {"objective": type(objective).__name__, "encoder": str(objective.encoder), **own}
 
 
-def save_checkpoint(path: Path, objective, optimizer, schedule, history: History, settings: dict) -> None:
+def save_checkpoint(path: Path, objective: nn.Module, descent: OneCycle, history: History, settings: dict) -> None:
     """Write the state of a run; a kill in the middle leaves the previous checkpoint intact."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     state = {
-        "objective": objective.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
+        "objective": objective.state_dict(), "optimizer": descent.optimizer.state_dict(), "schedule": descent.schedule.state_dict(),
         "epochs": history.epochs, "settings": settings,
     }  # fmt: skip
     torch.save(state, partial)
     os.replace(partial, path)
 
 
-def load_checkpoint(path: Path, objective, optimizer, schedule, history: History, settings: dict) -> None:
+def load_checkpoint(path: Path, objective: nn.Module, descent: OneCycle, history: History, settings: dict) -> None:
     """Restore what ``save_checkpoint`` wrote; raise ValueError if it is damaged or from other settings."""
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
@@ -234,23 +295,6 @@ def load_checkpoint(path: Path, objective, optimizer, schedule, history: History
             f"the checkpoint {path} was written with another {', '.join(changed)}; delete it or give another file."
         )
     objective.load_state_dict(state["objective"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
+    descent.optimizer.load_state_dict(state["optimizer"])
+    descent.schedule.load_state_dict(state["schedule"])
     history.epochs.extend(state["epochs"])
-
-
-def side_by_side(function: Callable, items: Iterable) -> list:
-    """Map over independent items, one single-threaded worker per core; one after the other on a graphics card.
-
-    Small networks cannot keep two cores busy with one batch; two of them can.
-    """
-    threads = torch.get_num_threads()
-    workers = 1 if torch.cuda.is_available() else threads
-    try:
-        with (
-            threadpool_limits(1, "blas"),
-            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool,
-        ):
-            return list(pool.map(function, items))
-    finally:
-        torch.set_num_threads(threads)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median
 
-from sslbook.data import CATALOG
+from sslbook.data import catalog
 from sslbook.report import MIME
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -59,7 +59,7 @@ class Notebook:
     @property
     def has_own_generator(self) -> bool:
         """Whether the page studies simulated data that stand in for no real set, and says so in its records."""
-        return any(r["source"] == "simulated" and r["dataset"] not in CATALOG for c in self.code for r in recorded(c))
+        return any(r["source"] == "simulated" and r["dataset"] not in catalog() for c in self.code for r in recorded(c))
 
     @property
     def is_case(self) -> bool:
@@ -255,7 +255,7 @@ def outputs(book: Notebook) -> Complaints:
         if "Warning" in text:
             yield f"{where(cell)} is committed with a warning"
         said = "SIMULATED" in text and (not book.has_own_generator or "SIMULATED DATA instead of" in text)
-        if said or any(r["source"] == "simulated" and r["dataset"] in CATALOG for r in recorded(cell)):
+        if said or any(r["source"] == "simulated" and r["dataset"] in catalog() for r in recorded(cell)):
             yield f"{where(cell)} is committed with outputs from a stand-in for real data"
 
 

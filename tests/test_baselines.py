@@ -10,18 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sslbook.baselines import (
-    boosted_trees,
-    card_aggregates,
-    isolation_forest,
-    majority,
-    pixels,
-    prevalence,
-    principal_components,
-    rarity,
-)
-from sslbook.data import EntityDays, Transactions, simulate_cards
-from sslbook.evaluate import average_precision, balanced_accuracy, linear_probe, roc_auc
+from sslbook.baselines import boosted_trees, isolation_forest, majority, prevalence, principal_components
+from sslbook.data.sequences import EntityDays
+from sslbook.domains.fraud.aggregates import card_aggregates, rarity
+from sslbook.domains.fraud.data import Transactions
+from sslbook.domains.imaging.methods import pixels
+from sslbook.metrics.classification import average_precision, balanced_accuracy, roc_auc
+from sslbook.probes import linear_probe
+from sslbook.worlds.fraud import simulate_cards
 
 
 def test_majority_says_the_frequencies_of_the_drawn_labels():

@@ -39,7 +39,7 @@ def code(cell_id: str, text: str, *data: dict, **metadata) -> dict:
 def good_case() -> dict:
     """A synthetic chapter that keeps to every rule."""
     record = {"name": "seconds/chapter", "value": 1.0, "low": None, "high": None, "unit": "s", "n": 1,
-              "source": "real", "dataset": "films"}  # fmt: skip
+              "source": "real", "dataset": "xrays"}  # fmt: skip
     opening = "# Films\n\nYou need nothing.\n\n1. **a**\n2. **b**\n3. **c**\n\n| | 2 cores | T4 |\n|---|---|---|\n"
     cells = [
         markdown("title", opening + "word " * 2200),
@@ -203,7 +203,7 @@ def test_every_rule_has_a_broken_copy():
         "```python\nauc = 0.953\n```",
         "An error bar is a 95 % bootstrap interval.",
         "Accuracy at 1 % of the labels.",
-        "Two films in three. The recall rises from 2023 on.",
+        "Two xrays in three. The recall rises from 2023 on.",
     ],
 )
 def test_definitions_and_code_are_not_typed_measurements(text):

@@ -31,7 +31,7 @@ def project(tmp_path):
 
 
 def write_notebook(project: Path, first: str) -> None:
-    second = "from sslbook import report\nreport.Recorder('films', 'real')('auc/a@10', value)"
+    second = "from sslbook import report\nreport.Recorder('xrays', 'real')('auc/a@10', value)"
     cells = [nbformat.v4.new_code_cell(text) for text in (first, second)]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), project / "notebooks/10_tiny.ipynb")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import papermill
 import pytest
 
-from sslbook.data.camvid import CLASSES
+from sslbook.domains.driving.camvid import CLASSES
 from sslbook.report import records_in
 from tests.house_rules import NOTEBOOKS
 

@@ -4,15 +4,16 @@ import io
 
 import matplotlib
 
+from sslbook import plots
+
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from sslbook import plots
-from sslbook.evaluate import Prediction
-from sslbook.study import Entrant, Study, label_budget_study
+from sslbook.metrics.classification import Prediction
+from sslbook.study import Method, Study, label_budget_study
 from sslbook.train import History
 
 LABELS, TEST_LABELS = np.array([0, 1] * 100), np.array([0, 1] * 30)
@@ -33,12 +34,12 @@ def small_study() -> Study:
 
         return fit
 
-    entrants = [
-        Entrant("pixels", "classical", fit_as(0.5)),
-        Entrant("simclr", "ssl", fit_as(1.0), seeds=(0, 1)),
-        Entrant("late", "supervised", fit_as(1.0), budgets=(200,)),
+    methods = [
+        Method("pixels", "classical", fit_as(0.5)),
+        Method("simclr", "ssl", fit_as(1.0), seeds=(0, 1)),
+        Method("late", "supervised", fit_as(1.0), budgets=(200,)),
     ]
-    study = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 200], draws=2)
+    study = label_budget_study(methods, LABELS, TEST_LABELS, [10, 200], draws=2)
     study.replicates = 50
     return study
 
@@ -84,7 +85,7 @@ def test_a_photo_is_a_closed_figure_and_a_small_jpeg():
     assert not plt.get_fignums()
 
 
-def test_palette_and_line_styles_tell_entrants_apart():
+def test_palette_and_line_styles_tell_methods_apart():
     assert len(set(plots.PALETTE)) == len(plots.PALETTE) >= 8
     assert len(set(plots.FAMILY_STYLE.values())) == len(plots.FAMILY_STYLE)
 
@@ -149,8 +150,8 @@ def test_label_budget_curve_draws_every_score_with_its_interval():
     assert segment[:, 1].tolist() == pytest.approx(list(study.interval("auc", "simclr", 10)[1:]))
 
 
-def test_label_budget_curve_of_some_entrants():
-    ax = plots.label_budget_curve(small_study(), "balanced_accuracy", entrants=["simclr"], ax=plt.subplots()[1])
+def test_label_budget_curve_of_some_methods():
+    ax = plots.label_budget_curve(small_study(), "balanced_accuracy", methods=["simclr"], ax=plt.subplots()[1])
     assert len(ax.lines) == 1
     assert ax.get_ylabel() == "balanced_accuracy"
 
@@ -158,14 +159,14 @@ def test_label_budget_curve_of_some_entrants():
 @pytest.mark.parametrize(("n", "rows"), [(1, 1), (8, 1), (9, 2)])
 def test_image_grid_shows_every_picture_once(n, rows):
     images = np.random.default_rng(0).integers(0, 256, (n, 6, 5, 1), dtype=np.uint8)
-    figure = plots.image_grid(images, captions=[f"case {i}" for i in range(n)], title="SIMULATED: films")
+    figure = plots.image_grid(images, captions=[f"case {i}" for i in range(n)], title="SIMULATED: xrays")
     assert len(figure.axes) == 8 * rows
     shown = [ax for ax in figure.axes if ax.images]
     assert len(shown) == n
     for i, ax in enumerate(shown):
         np.testing.assert_array_equal(ax.images[0].get_array(), images[i, :, :, 0])
         assert ax.get_title() == f"case {i}"
-    assert figure.get_suptitle() == "SIMULATED: films"
+    assert figure.get_suptitle() == "SIMULATED: xrays"
     assert not any(ax.axison for ax in figure.axes)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from sslbook import report
-from sslbook.study import LabelsSaved, Verdict
+from sslbook.verdict import LabelsSaved, Verdict
 
 RECORD = {
     "name": "auc/simclr_probe@47",
@@ -20,14 +20,14 @@ RECORD = {
     "unit": "",
     "n": 15,
     "source": "real",
-    "dataset": "films",
+    "dataset": "xrays",
 }
 
 
 def recorded(*arguments, source="real", **settings) -> dict:
     """The output of one call of a Recorder."""
     with mock.patch.object(report, "display") as display:
-        report.Recorder("films", source)(*arguments, **settings)
+        report.Recorder("xrays", source)(*arguments, **settings)
     assert display.call_args.kwargs == {"raw": True}
     return display.call_args.args[0]
 
@@ -69,7 +69,7 @@ def test_an_interval_upside_down_and_an_unknown_source_are_refused():
     with pytest.raises(ValueError, match="upside down"):
         recorded("auc/a@10", 0.5, 0.6, 0.4)
     with pytest.raises(ValueError, match="'real' or 'simulated'"):
-        report.Recorder("films", "fake")
+        report.Recorder("xrays", "fake")
 
 
 def test_records_are_found_in_a_file_a_notebook_and_a_list_of_outputs(tmp_path):
@@ -80,7 +80,7 @@ def test_records_are_found_in_a_file_a_notebook_and_a_list_of_outputs(tmp_path):
     assert report.records_in(path) == report.records_in(book) == report.records_in(outputs) == [RECORD]
 
 
-def test_results_table_has_entrants_by_budget_then_single_figures():
+def test_results_table_has_methods_by_budget_then_single_figures():
     table = report.results_table([
         RECORD | {"name": "auc/simclr_probe@4708", "value": 0.97, "low": None, "high": None},
         RECORD,
@@ -89,7 +89,7 @@ def test_results_table_has_entrants_by_budget_then_single_figures():
         RECORD | {"name": "own_auc/simclr_probe@8", "dataset": "mine"},
     ])  # fmt: skip
     assert table.splitlines() == [
-        "**films**",
+        "**xrays**",
         "",
         "| auc | 47 labels | 4,708 labels |",
         "| --- | --- | --- |",
@@ -103,7 +103,7 @@ def test_results_table_has_entrants_by_budget_then_single_figures():
 
 
 def test_results_table_says_simulated():
-    assert "**SIMULATED: films**" in report.results_table([RECORD | {"source": "simulated"}])
+    assert "**SIMULATED: xrays**" in report.results_table([RECORD | {"source": "simulated"}])
 
 
 def test_command_line_writes_json_and_refreshes_the_readme(tmp_path):
@@ -129,8 +129,8 @@ def test_a_readme_without_markers_is_refused():
 # ---------------------------------------------------------------------------------------------------- the memo
 
 
-def verdict(budget=47, low=0.01, high=0.03, entrant="probe", versus="rival") -> Verdict:
-    return Verdict("auc", entrant, versus, budget, (low + high) / 2, low, high, 0.3, 0.1, 0.5, n=5)
+def verdict(budget=47, low=0.01, high=0.03, method="probe", versus="rival") -> Verdict:
+    return Verdict("auc", method, versus, budget, (low + high) / 2, low, high, 0.3, 0.1, 0.5, n=5)
 
 
 def saved(low=80.0, high=200.0, censored=False) -> LabelsSaved:
@@ -139,7 +139,7 @@ def saved(low=80.0, high=200.0, censored=False) -> LabelsSaved:
 
 def memo(verdicts, savings=(), price=2.0, source="real") -> report.DecisionMemo:
     rows = [
-        {"entrant": e, "budget": b, "draw": d, "auc": 0.8, "seconds": 36.0, "peak_mb": 10.0}
+        {"method": e, "budget": b, "draw": d, "auc": 0.8, "seconds": 36.0, "peak_mb": 10.0}
         for e in ("probe", "rival")
         for b in (47, 471)
         for d in (0, 1)
@@ -147,7 +147,7 @@ def memo(verdicts, savings=(), price=2.0, source="real") -> report.DecisionMemo:
     study = SimpleNamespace(
         frame=pd.DataFrame(rows),
         setup_seconds={"probe": 324.0},
-        interval=lambda metric, entrant, budget: (0.8, 0.75, 0.85),
+        interval=lambda metric, method, budget: (0.8, 0.75, 0.85),
     )
     return report.decision_memo(study, verdicts, savings, price, cost_per_cpu_hour=1.0, source=source)
 
@@ -164,7 +164,7 @@ def test_one_lost_comparison_is_enough_not_to_pay():
 
 
 def test_recommendation_names_the_budgets_where_it_pays_and_where_not():
-    result = memo([verdict(), verdict(budget=471, low=-0.01), verdict(budget=47, entrant="rival", low=-0.01)])
+    result = memo([verdict(), verdict(budget=471, low=-0.01), verdict(budget=47, method="rival", low=-0.01)])
     assert result.recommendation == (
         "Pay for probe at 47 labels; do not pay for probe at 471 labels (no difference shown); "
         "do not pay for rival at 47 labels (no difference shown)."
@@ -182,7 +182,7 @@ def test_memo_shows_scores_money_and_compute(tmp_path):
     page = result._repr_html_()
     assert "<th>memory of the process, MB</th>" in page
     assert "0.800 [0.750, 0.850]" in page and "at least 133 labels saved [80, 200], worth EUR 266.00" in page
-    assert result.scores.set_index(["entrant", "budget"]).loc[("probe", 47), "compute_cost"] == pytest.approx(0.1)
+    assert result.scores.set_index(["method", "budget"]).loc[("probe", 47), "compute_cost"] == pytest.approx(0.1)
     result.to_csv(tmp_path / "memo.csv")
     table = pd.read_csv(tmp_path / "memo.csv")
     assert len(table) == 4 and set(table["source"]) == {"real"}

@@ -12,41 +12,37 @@ import torch
 from scipy.stats import norm
 
 from sslbook import data
-from sslbook.baselines import majority, pixels
-from sslbook.data.card import own_card
-from sslbook.data.scenes import VOID, Scenes, SceneSplit
-from sslbook.evaluate import (
-    Prediction,
-    average_precision,
-    balanced_accuracy,
-    bootstrap_weights,
-    roc_auc,
-    standardise,
-)
+from sslbook.baselines import majority
+from sslbook.data.card import own_data_card
+from sslbook.data.pictures import VOID
+from sslbook.domains import imaging, shop
+from sslbook.domains.driving.data import Scenes, SceneSplit
+from sslbook.domains.driving.methods import draw_frames, found_metric, iou_metric
+from sslbook.domains.driving.regions import Segmentation, found_regions, region_counts, segmentation
+from sslbook.domains.fraud.methods import draw_findings
+from sslbook.domains.imaging.methods import pixels
+from sslbook.domains.shop.ranking import Ranking, evaluate_ranking
+from sslbook.draws import choose_diverse, draw_labels
+from sslbook.metrics.base import bootstrap_weights
+from sslbook.metrics.classification import Prediction, average_precision, balanced_accuracy, roc_auc
+from sslbook.metrics.segmentation import mean_iou
+from sslbook.parallel import measure
 from sslbook.plots import label_budget_curve
-from sslbook.ranking import Ranking, evaluate_ranking
-from sslbook.segmentation import Segmentation, found_regions, mean_iou, region_counts, segmentation
+from sslbook.probes import standardise
 from sslbook.study import (
     RARE_FINDING_METRICS,
-    Entrant,
+    Method,
     Study,
-    Verdict,
-    choose_diverse,
-    compare,
-    draw_findings,
-    draw_frames,
-    draw_labels,
-    found_metric,
-    iou_metric,
     label_budget_study,
-    labels_saved,
-    measure,
-    probe_entrant,
-    ranking_entrant,
+    probe_method,
+    ranking_method,
     ranking_study,
-    scene_entrant,
+    scene_method,
     scene_study,
 )
+from sslbook.verdict import Verdict, compare, labels_saved
+from sslbook.worlds import imaging as imaging_world
+from sslbook.worlds import shop as shop_world
 
 LABELS = np.array([0, 1] * 500)
 TEST_LABELS = np.array([0, 1] * 60)
@@ -67,25 +63,25 @@ def draws_of(budget: int) -> dict[tuple[int, ...], int]:
 
 
 def number_of_draw(index: np.ndarray) -> int:
-    """Runs go side by side in any order, so an entrant of these tests tells a draw by its cases."""
+    """Runs go side by side in any order, so an method of these tests tells a draw by its cases."""
     return draws_of(len(index))[tuple(index)]
 
 
 def study_of(
     curves: dict[str, tuple[str, dict[int, float]]], wobble=lambda draw, seed: 0.0, study=None, **settings
 ) -> Study:
-    """A study whose scores are given: ``{entrant: (family, {budget: score})}``, plus a wobble per draw and seed."""
+    """A study whose scores are given: ``{method: (family, {budget: score})}``, plus a wobble per draw and seed."""
 
-    def entrant(name: str, family: str, curve: dict[int, float]) -> Entrant:
+    def method(name: str, family: str, curve: dict[int, float]) -> Method:
         def fit(index: np.ndarray, seed: int) -> Prediction:
             return stated(curve[len(index)] + wobble(number_of_draw(index), seed))
 
-        return Entrant(name, family, fit, budgets=tuple(curve), **settings.get(name, {}))
+        return Method(name, family, fit, budgets=tuple(curve), **settings.get(name, {}))
 
     budgets = sorted({budget for _, curve in curves.values() for budget in curve})
-    entrants = [entrant(name, *curve) for name, curve in curves.items()]
+    methods = [method(name, *curve) for name, curve in curves.items()]
     settings = {"metrics": {"score": stated_score}} | (study or {})
-    return label_budget_study(entrants, LABELS, TEST_LABELS, budgets, **settings)
+    return label_budget_study(methods, LABELS, TEST_LABELS, budgets, **settings)
 
 
 # --------------------------------------------------------------------------------------------- label draws
@@ -230,7 +226,7 @@ def test_frames_that_cannot_be_drawn(budget):
 # ------------------------------------------------------------------------------------------------- pairing
 
 
-def recording_entrants(log: list, **settings) -> list[Entrant]:
+def recording_methods(log: list, **settings) -> list[Method]:
     def fit_as(name: str):
         def fit(index: np.ndarray, seed: int) -> Prediction:
             log.append((name, tuple(index), seed))
@@ -238,21 +234,21 @@ def recording_entrants(log: list, **settings) -> list[Entrant]:
 
         return fit
 
-    return [Entrant(name, "classical", fit_as(name), **settings.get(name, {})) for name in ("a", "b")]
+    return [Method(name, "classical", fit_as(name), **settings.get(name, {})) for name in ("a", "b")]
 
 
-def test_all_entrants_get_the_same_draws():
+def test_all_methods_get_the_same_draws():
     log = []
-    entrants = recording_entrants(log, b={"seeds": (0, 1, 2)})
-    study = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 50, 1000], draws=4)
+    methods = recording_methods(log, b={"seeds": (0, 1, 2)})
+    study = label_budget_study(methods, LABELS, TEST_LABELS, [10, 50, 1000], draws=4)
     drawn = {name: {index for who, index, _ in log if who == name} for name in "ab"}
     assert drawn["a"] == drawn["b"]
     assert len(drawn["a"]) == 4 + 4 + 1
-    assert study.frame.groupby(["entrant", "budget"]).size().to_dict() == {
+    assert study.frame.groupby(["method", "budget"]).size().to_dict() == {
         ("a", 10): 4, ("a", 50): 4, ("a", 1000): 1, ("b", 10): 12, ("b", 50): 12, ("b", 1000): 3,
     }  # fmt: skip
     expected = [
-        (row.entrant, tuple(draw_labels(LABELS, row.budget, row.draw)), row.seed) for row in study.frame.itertuples()
+        (row.method, tuple(draw_labels(LABELS, row.budget, row.draw)), row.seed) for row in study.frame.itertuples()
     ]
     assert sorted(log) == sorted(expected)
 
@@ -260,12 +256,12 @@ def test_all_entrants_get_the_same_draws():
 def test_runs_side_by_side_give_what_they_give_one_by_one():
     rng, frames = np.random.default_rng(0), []
     features = (LABELS[:, None] + rng.normal(size=(1000, 3)), TEST_LABELS[:, None] + rng.normal(size=(120, 3)))
-    entrants = [probe_entrant(name, "ssl", [features], LABELS) for name in "abc"]
+    methods = [probe_method(name, "ssl", [features], LABELS) for name in "abc"]
     threads = torch.get_num_threads()
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            frames.append(label_budget_study(entrants, LABELS, TEST_LABELS, [20, 60], draws=3).frame)
+            frames.append(label_budget_study(methods, LABELS, TEST_LABELS, [20, 60], draws=3).frame)
     finally:
         torch.set_num_threads(threads)
     measured = ["seconds", "peak_mb"]
@@ -280,46 +276,46 @@ def test_an_error_in_a_run_ends_the_study():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        label_budget_study([Entrant("bad", "ssl", fit, seeds=tuple(range(50)))], LABELS, TEST_LABELS, [20])
+        label_budget_study([Method("bad", "ssl", fit, seeds=tuple(range(50)))], LABELS, TEST_LABELS, [20])
     assert len(started) < 50, "the runs that have not started are left out"
 
 
 def test_a_seed_per_draw_instead_of_every_seed_on_every_draw():
     log = []
-    entrants = recording_entrants(log, b={"seeds": (7, 8), "crossed": False})
-    frame = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 1000], draws=5).frame
-    rows = frame[(frame["entrant"] == "b") & (frame["budget"] == 10)]
+    methods = recording_methods(log, b={"seeds": (7, 8), "crossed": False})
+    frame = label_budget_study(methods, LABELS, TEST_LABELS, [10, 1000], draws=5).frame
+    rows = frame[(frame["method"] == "b") & (frame["budget"] == 10)]
     assert rows["draw"].tolist() == [0, 1, 2, 3, 4]
     assert rows["seed"].tolist() == [7, 8, 7, 8, 7]
-    assert frame[(frame["entrant"] == "b") & (frame["budget"] == 1000)]["seed"].tolist() == [7, 8]
+    assert frame[(frame["method"] == "b") & (frame["budget"] == 1000)]["seed"].tolist() == [7, 8]
 
 
-def test_an_entrant_may_run_on_fewer_draws_and_budgets():
+def test_an_method_may_run_on_fewer_draws_and_budgets():
     log = []
-    entrants = recording_entrants(log, b={"draws": 2, "budgets": (50,)})
-    frame = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 50], draws=5).frame
-    rows = frame[frame["entrant"] == "b"]
+    methods = recording_methods(log, b={"draws": 2, "budgets": (50,)})
+    frame = label_budget_study(methods, LABELS, TEST_LABELS, [10, 50], draws=5).frame
+    rows = frame[frame["method"] == "b"]
     assert rows["budget"].tolist() == [50, 50] and rows["draw"].tolist() == [0, 1]
-    assert (frame["entrant"] == "a").sum() == 10
+    assert (frame["method"] == "a").sum() == 10
 
 
 def test_another_rule_of_drawing_and_its_full_budget():
     labels, cards = stolen_cards()
     log = []
-    entrants = recording_entrants(log, b={"seeds": (7, 8), "crossed": False})
+    methods = recording_methods(log, b={"seeds": (7, 8), "crossed": False})
     rule = partial(draw_findings, groups=cards, negatives=50)
-    frame = label_budget_study(entrants, labels, TEST_LABELS, [3, 12], draws=4, draw=rule).frame
-    assert frame.groupby(["entrant", "budget"]).size().to_dict() == {
+    frame = label_budget_study(methods, labels, TEST_LABELS, [3, 12], draws=4, draw=rule).frame
+    assert frame.groupby(["method", "budget"]).size().to_dict() == {
         ("a", 3): 4, ("a", 12): 1, ("b", 3): 4, ("b", 12): 2,
     }  # fmt: skip
-    expected = [(row.entrant, tuple(rule(labels, row.budget, row.draw)), row.seed) for row in frame.itertuples()]
+    expected = [(row.method, tuple(rule(labels, row.budget, row.draw)), row.seed) for row in frame.itertuples()]
     assert sorted(log) == sorted(expected)
 
 
 def test_a_budget_that_cannot_be_drawn_stops_before_the_first_run():
     log = []
     with pytest.raises(ValueError, match="exceeds the 1000"):
-        label_budget_study(recording_entrants(log), LABELS, TEST_LABELS, [10, 5000])
+        label_budget_study(recording_methods(log), LABELS, TEST_LABELS, [10, 5000])
     assert not log
 
 
@@ -334,7 +330,7 @@ def test_a_budget_that_cannot_be_drawn_stops_before_the_first_run():
 )
 def test_labels_that_cannot_be_studied(labels, test_labels, message):
     with pytest.raises(ValueError, match=message):
-        label_budget_study(recording_entrants([]), labels, test_labels, [10])
+        label_budget_study(recording_methods([]), labels, test_labels, [10])
 
 
 def test_scores_are_those_of_the_predictions():
@@ -342,8 +338,8 @@ def test_scores_are_those_of_the_predictions():
         p = np.random.default_rng(index).random(len(TEST_LABELS))
         return Prediction(np.stack([1 - p, p], axis=1), (p > 0.5).astype(int))
 
-    study = label_budget_study([Entrant("guess", "trivial", fit)], LABELS, TEST_LABELS, [10, 50], draws=3)
-    assert {"entrant", "family", "budget", "draw", "seed", "auc", "balanced_accuracy"} <= set(study.frame.columns)
+    study = label_budget_study([Method("guess", "trivial", fit)], LABELS, TEST_LABELS, [10, 50], draws=3)
+    assert {"method", "family", "budget", "draw", "seed", "auc", "balanced_accuracy"} <= set(study.frame.columns)
     assert len(study.predictions) == len(study.frame) == 6
     for row, prediction in zip(study.frame.itertuples(), study.predictions, strict=True):
         assert row.auc == pytest.approx(roc_auc(TEST_LABELS, prediction.scores))
@@ -358,7 +354,7 @@ def test_thinned_test_cases_count_as_often_as_they_stand_for():
     weights, cards = np.where(labels == 1, 1.0, 10.0)[kept], kept // 2
     prediction = Prediction(np.stack([1 - p, p], axis=1)[kept], (p > 1).astype(int)[kept])
     study = label_budget_study(
-        [Entrant("given", "classical", lambda index, seed: prediction)], LABELS, labels[kept], [10], draws=2,
+        [Method("given", "classical", lambda index, seed: prediction)], LABELS, labels[kept], [10], draws=2,
         metrics=RARE_FINDING_METRICS, groups=cards, test_weights=weights, replicates=70,
     )  # fmt: skip
     score = average_precision(labels[kept], prediction.scores, weights[None])[0]
@@ -370,27 +366,27 @@ def test_thinned_test_cases_count_as_often_as_they_stand_for():
     np.testing.assert_allclose(study.bootstrap("average_precision", "given", 10), expected)
 
 
-def test_probe_entrant_hands_over_the_cards_and_weights_of_the_draw():
+def test_probe_method_hands_over_the_cards_and_weights_of_the_draw():
     rng = np.random.default_rng(0)
     features = (rng.normal(size=(1000, 2)), rng.normal(size=(120, 2)))
     cards, weight = np.arange(1000) // 4, np.where(LABELS == 1, 1.0, 30.0)
     index = np.arange(300)
     plain, weighted = (
-        probe_entrant("p", "ssl", [features], LABELS, **settings).fit(index, 0).scores[:, 1].mean()
+        probe_method("p", "ssl", [features], LABELS, **settings).fit(index, 0).scores[:, 1].mean()
         for settings in ({}, {"groups": cards, "sample_weight": weight})
     )
     assert plain == pytest.approx(0.5, abs=0.05) and weighted == pytest.approx(1 / 31, abs=0.01)
     with pytest.raises(ValueError, match="2 groups with each of 2 classes"):
-        probe_entrant("p", "ssl", [features], LABELS, groups=np.zeros(1000, int)).fit(index, 0)
+        probe_method("p", "ssl", [features], LABELS, groups=np.zeros(1000, int)).fit(index, 0)
 
 
-def test_probe_entrant_takes_the_features_of_its_seed():
+def test_probe_method_takes_the_features_of_its_seed():
     rng = np.random.default_rng(0)
     good = [(labels[:, None] * 4 + rng.normal(size=(len(labels), 2))) for labels in (LABELS, TEST_LABELS)]
     noise = [rng.normal(size=(len(labels), 2)) for labels in (LABELS, TEST_LABELS)]
-    entrant = probe_entrant("probe", "ssl", [tuple(good), tuple(noise)], LABELS, setup_seconds=3.0)
-    assert entrant.seeds == (0, 1)
-    frame = label_budget_study([entrant], LABELS, TEST_LABELS, [40], draws=2).frame
+    method = probe_method("probe", "ssl", [tuple(good), tuple(noise)], LABELS, setup_seconds=3.0)
+    assert method.seeds == (0, 1)
+    frame = label_budget_study([method], LABELS, TEST_LABELS, [40], draws=2).frame
     assert (frame[frame["seed"] == 0]["auc"] > 0.95).all()
     assert (frame[frame["seed"] == 1]["auc"] < 0.75).all()
 
@@ -414,8 +410,8 @@ def test_table_of_scores():
     assert table.columns.tolist() == study.budgets == [10, 100]
     assert table.loc["network"].tolist() == pytest.approx([0.7, 0.9])
     assert np.isnan(table.loc["late", 10])
-    assert study.entrants("ssl") == ["pretrained", "late"]
-    assert study.entrants("classical", "supervised") == ["simple", "network"]
+    assert study.methods("ssl") == ["pretrained", "late"]
+    assert study.methods("classical", "supervised") == ["simple", "network"]
 
 
 def test_best_other_is_the_best_at_that_budget_and_never_self_supervised():
@@ -434,7 +430,7 @@ def test_a_rival_of_a_few_draws_must_beat_the_best_of_the_others_on_those_draws(
     assert study.best_other("score", 10) == "lucky"
     assert study.best_other("score", 100) == "lucky"
     easy = study.frame["draw"] < 2
-    study.frame.loc[easy & (study.frame["entrant"] == "steady"), "score"] = 0.95  # the two draws were easy ones
+    study.frame.loc[easy & (study.frame["method"] == "steady"), "score"] = 0.95  # the two draws were easy ones
     assert study.best_other("score", 10) == "steady"
 
 
@@ -459,18 +455,18 @@ def test_measure_reports_when_the_block_fails():
     assert cost.seconds >= 0
 
 
-def test_costs_at_the_largest_budget_of_each_entrant():
+def test_costs_at_the_largest_budget_of_each_method():
     def fit(index: np.ndarray, seed: int) -> Prediction:
         start = time.thread_time()
         while time.thread_time() - start < (0.1 if len(index) == 100 else 0.0):
             pass
         return stated(0.5)
 
-    entrants = [
-        Entrant("busy", "ssl", fit, seeds=(0, 1), setup_seconds=12.5),
-        Entrant("small", "classical", fit, budgets=(10,)),
+    methods = [
+        Method("busy", "ssl", fit, seeds=(0, 1), setup_seconds=12.5),
+        Method("small", "classical", fit, budgets=(10,)),
     ]
-    costs = label_budget_study(entrants, LABELS, TEST_LABELS, [10, 100], draws=2).costs()
+    costs = label_budget_study(methods, LABELS, TEST_LABELS, [10, 100], draws=2).costs()
     assert costs.loc["busy", "setup_seconds"] == 12.5 and costs.loc["small", "setup_seconds"] == 0
     assert costs.loc["busy", "seconds"] > 0.08
     assert costs.loc["small", "seconds"] < 0.08
@@ -500,7 +496,7 @@ def test_bootstrap_spread_is_the_standard_error_over_draws_or_seeds(wobble, sett
     assert replicates.mean() == pytest.approx(study.frame["score"].mean(), abs=0.001)
 
 
-def test_what_a_draw_does_to_both_entrants_cancels_in_their_difference():
+def test_what_a_draw_does_to_both_methods_cancels_in_their_difference():
     curves = {"a": ("ssl", {10: 0.82}), "b": ("classical", {10: 0.8})}
     study = study_of(curves, lambda draw, seed: 0.05 * draw)
     _, low, high = study.interval("score", "a", 10)
@@ -510,7 +506,7 @@ def test_what_a_draw_does_to_both_entrants_cancels_in_their_difference():
     assert verdict.conclusion == "better"
 
 
-def test_only_draws_that_both_entrants_ran_are_compared():
+def test_only_draws_that_both_methods_ran_are_compared():
     curves = {"a": ("ssl", {10: 0.8}), "b": ("classical", {10: 0.7})}
     study = study_of(curves, lambda draw, seed: 0.1 * (draw >= 2), b={"draws": 2})
     verdict = compare(study, "score", "a", "b", 10)
@@ -558,7 +554,7 @@ def test_the_unit_of_a_budget_is_named():
         study.interval("score", "typo", 10)
 
 
-def test_the_verdict_turns_round_with_the_entrants():
+def test_the_verdict_turns_round_with_the_methods():
     curves = {"a": ("ssl", {10: 0.82}), "b": ("classical", {10: 0.8})}
     study = study_of(curves, lambda draw, seed: 0.01 * draw**2)
     there, back = compare(study, "score", "a", "b", 10), compare(study, "score", "b", "a", 10)
@@ -597,16 +593,16 @@ def test_asking_for_what_did_not_run():
 def simulated_study(
     signals: dict[str, float], seed: int, n_test: int = 150, draws: int = 5, draw_sd: float = 0.3, repeat: int = 1
 ) -> Study:
-    """Entrants whose test scores are ``signal x label + noise`` of variance 1; the signal varies with the draw.
+    """Methods whose test scores are ``signal x label + noise`` of variance 1; the signal varies with the draw.
 
-    Of the noise, 40 % belongs to the test case and is the same for all entrants, 40 % to the case as this entrant sees
-    it, 20 % to the run. ``repeat`` shows every test case so many times (as films of one patient).
+    Of the noise, 40 % belongs to the test case and is the same for all methods, 40 % to the case as this method sees
+    it, 20 % to the run. ``repeat`` shows every test case so many times (as xrays of one patient).
     """
     rng = np.random.default_rng(seed)
     labels = np.arange(n_test) % 2
     case, draw_effect = rng.normal(size=n_test), rng.normal(size=draws)
 
-    def entrant(name: str, signal: float) -> Entrant:
+    def method(name: str, signal: float) -> Method:
         view = np.random.default_rng([seed, *name.encode()]).normal(size=n_test)
 
         def fit(index: np.ndarray, _seed: int) -> Prediction:
@@ -617,11 +613,11 @@ def simulated_study(
             p = norm.cdf(scores)
             return Prediction(np.stack([1 - p, p], axis=1), (scores > signal / 2).astype(int))
 
-        return Entrant(name, "ssl" if name.startswith("ssl") else "classical", fit)
+        return Method(name, "ssl" if name.startswith("ssl") else "classical", fit)
 
     groups = np.repeat(np.arange(n_test), repeat) if repeat > 1 else None
-    entrants = [entrant(name, signal) for name, signal in signals.items()]
-    study = label_budget_study(entrants, LABELS, np.repeat(labels, repeat), [10], draws=draws, groups=groups)
+    methods = [method(name, signal) for name, signal in signals.items()]
+    study = label_budget_study(methods, LABELS, np.repeat(labels, repeat), [10], draws=draws, groups=groups)
     study.replicates = 300
     return study
 
@@ -638,14 +634,14 @@ def test_a_clear_difference_is_found_both_ways():
     assert compare(study, "balanced_accuracy", "ssl", "classical", 10).conclusion == "better"
 
 
-def test_equal_entrants_show_no_difference():
+def test_equal_methods_show_no_difference():
     study = simulated_study({"ssl": 1.5, "classical": 1.5}, seed=0)
     verdict = compare(study, "auc", "ssl", "classical", 10)
     assert verdict.conclusion == "no difference shown"
     assert verdict.low < 0 < verdict.high
 
 
-def test_an_entrant_does_not_differ_from_itself():
+def test_an_method_does_not_differ_from_itself():
     study = simulated_study({"ssl": 1.5}, seed=0)
     verdict = compare(study, "auc", "ssl", "ssl", 10)
     assert (verdict.difference, verdict.low, verdict.high, verdict.error_reduction) == (0, 0, 0, 0)
@@ -688,11 +684,11 @@ def test_films_of_one_patient_do_not_count_as_independent_cases():
 
 
 @lru_cache
-def shop() -> data.Holdout:
-    return data.simulate_shop(n_users=300, n_items=100, seed=0).holdout("test")
+def shop() -> shop.Holdout:
+    return shop_world.simulate_shop(n_users=300, n_items=100, seed=0).holdout("test")
 
 
-def ranked(noise: float, seed: int = 0, k: int = 10, holdout: data.Holdout | None = None) -> Ranking:
+def ranked(noise: float, seed: int = 0, k: int = 10, holdout: shop.Holdout | None = None) -> Ranking:
     """A recommender that knows the targets, behind so much noise."""
     holdout, rng = holdout or shop(), np.random.default_rng([seed, int(100 * noise)])
     scores = np.zeros((holdout.history.n_users, holdout.history.n_items))
@@ -701,18 +697,18 @@ def ranked(noise: float, seed: int = 0, k: int = 10, holdout: data.Holdout | Non
 
 
 def study_of_recommenders(**settings) -> Study:
-    entrants = [
-        ranking_entrant("ssl", "ssl", partial(ranked, 0.5), seeds=(0, 1, 2), setup_seconds=7.0),
-        ranking_entrant("markov", "classical", lambda seed: ranked(0.7)),
-        ranking_entrant("popularity", "trivial", lambda seed: ranked(3.0)),
+    methods = [
+        ranking_method("ssl", "ssl", partial(ranked, 0.5), seeds=(0, 1, 2), setup_seconds=7.0),
+        ranking_method("markov", "classical", lambda seed: ranked(0.7)),
+        ranking_method("popularity", "trivial", lambda seed: ranked(3.0)),
     ]
-    return ranking_study(entrants, shop(), **settings)
+    return ranking_study(methods, shop(), **settings)
 
 
 def test_recommenders_are_studied_over_users():
     study, n = study_of_recommenders(), len(shop().users)
     assert study.budgets == [n] and study.unit == "users" and (study.labels == 0).all()
-    assert study.frame["entrant"].tolist() == ["ssl"] * 3 + ["markov", "popularity"]
+    assert study.frame["method"].tolist() == ["ssl"] * 3 + ["markov", "popularity"]
     assert study.frame["draw"].eq(0).all() and study.frame["seed"].tolist() == [0, 1, 2, 0, 0]
     for row, ranking in zip(study.frame.itertuples(), study.predictions, strict=True):
         assert (row.ndcg_at_10, row.hit_rate_at_10) == pytest.approx((ranking.ndcg.mean(), ranking.hit.mean()))
@@ -741,16 +737,16 @@ def test_users_are_paired_across_recommenders():
 
 
 def test_lists_of_another_length_are_another_metric():
-    study = ranking_study([ranking_entrant("a", "ssl", partial(ranked, 0.5, k=5))], shop(), k=5, replicates=20)
+    study = ranking_study([ranking_method("a", "ssl", partial(ranked, 0.5, k=5))], shop(), k=5, replicates=20)
     assert list(study.metrics) == ["ndcg_at_5", "hit_rate_at_5"]
     assert study.bootstrap("ndcg_at_5", "a", len(shop().users)).shape == (20,)
 
 
 def test_a_ranking_of_another_length_or_of_other_users_is_refused():
-    fewer = data.Holdout(shop().history, shop().users[:9], shop().targets[:9])
+    fewer = shop.Holdout(shop().history, shop().users[:9], shop().targets[:9])
     for rank in (partial(ranked, 0.5, k=5), partial(ranked, 0.5, holdout=fewer)):
         with pytest.raises(ValueError, match=r"use evaluate_ranking\(score, holdout, k=10\) with this holdout"):
-            ranking_study([ranking_entrant("a", "ssl", rank)], shop())
+            ranking_study([ranking_method("a", "ssl", rank)], shop())
 
 
 # -------------------------------------------------------------------------------------- the study over frames
@@ -771,7 +767,9 @@ def split_of(name: str, n: int, masked: int, seed: int) -> SceneSplit:
 def street() -> Scenes:
     train, validation, test = split_of("train", 50, 40, 0), split_of("validation", 2, 0, 1), split_of("test", 60, 58, 2)
     colours = np.eye(3, dtype=np.uint8)
-    return Scenes(train, validation, test, ("road", "car", "person"), colours, (2,), own_card("street", "Street", ()))
+    return Scenes(
+        train, validation, test, ("road", "car", "person"), colours, (2,), own_data_card("street", "Street", ())
+    )
 
 
 def segmented(index: np.ndarray, seed: int, better: float) -> np.ndarray:
@@ -783,12 +781,12 @@ def segmented(index: np.ndarray, seed: int, better: float) -> np.ndarray:
 
 
 def study_of_segmenters(**settings) -> Study:
-    entrants = [
-        scene_entrant("scratch", "supervised", partial(segmented, better=0.5), street(), seeds=(0, 1), crossed=False),
-        scene_entrant("ssl", "ssl", partial(segmented, better=0.65), street(), seeds=(0, 1, 2), setup_seconds=9.0),
-        scene_entrant("road", "trivial", lambda index, seed: np.zeros((60, 12, 16), np.uint8), street()),
+    methods = [
+        scene_method("scratch", "supervised", partial(segmented, better=0.5), street(), seeds=(0, 1), crossed=False),
+        scene_method("ssl", "ssl", partial(segmented, better=0.65), street(), seeds=(0, 1, 2), setup_seconds=9.0),
+        scene_method("road", "trivial", lambda index, seed: np.zeros((60, 12, 16), np.uint8), street()),
     ]
-    return scene_study(entrants, street(), [5, 20, 40], **({"replicates": 200, "draws": 3} | settings))
+    return scene_study(methods, street(), [5, 20, 40], **({"replicates": 200, "draws": 3} | settings))
 
 
 def test_segmenters_are_studied_over_frames():
@@ -798,7 +796,7 @@ def test_segmenters_are_studied_over_frames():
         and study.unit == "frames"
         and list(study.metrics) == ["mean_iou", "vulnerable_iou"]
     )
-    assert study.frame.groupby(["entrant", "budget"]).size().to_dict() == {
+    assert study.frame.groupby(["method", "budget"]).size().to_dict() == {
         ("scratch", 5): 3, ("scratch", 20): 3, ("scratch", 40): 2, ("ssl", 5): 9, ("ssl", 20): 9, ("ssl", 40): 3,
         ("road", 5): 3, ("road", 20): 3, ("road", 40): 1,
     }  # fmt: skip
@@ -807,7 +805,7 @@ def test_segmenters_are_studied_over_frames():
         assert said.confusion.shape == (60, 3, 3)
         assert row.mean_iou == pytest.approx(mean_iou(said.confusion))
         assert row.vulnerable_iou == pytest.approx(mean_iou(said.confusion, classes=[2]))
-    row = study.frame[study.frame["entrant"] == "ssl"].iloc[0]
+    row = study.frame[study.frame["method"] == "ssl"].iloc[0]
     labels = segmented(draw_frames(street().train.labelled.drives, row.budget, row.draw), row.seed, 0.65)
     assert row.mean_iou == pytest.approx(mean_iou(segmentation(labels, test.masks, 3).confusion))
     assert np.array_equal(study.groups, test.blocks()) and study.groups.max() == 5
@@ -840,7 +838,7 @@ def test_other_metrics_and_another_rule_of_drawing_frames():
 
     metrics = {"cars": iou_metric([1]), "found": found_metric(), "found_cars": found_metric([1])}
     study = scene_study(
-        [scene_entrant("s", "ssl", segment, street())], street(), [4, 40], 2, metrics,
+        [scene_method("s", "ssl", segment, street())], street(), [4, 40], 2, metrics,
         draw=lambda drives, budget, draw: choose_diverse(features, budget, draw), replicates=30,
     )  # fmt: skip
     assert sorted(map(sorted, seen)) == sorted(
@@ -854,25 +852,25 @@ def test_other_metrics_and_another_rule_of_drawing_frames():
 
 def test_regions_are_those_of_the_vulnerable():
     labels = segmented(np.arange(5), 0, 0.5)
-    said = scene_entrant("s", "ssl", lambda index, seed: labels, street()).fit(np.arange(5), 0)
+    said = scene_method("s", "ssl", lambda index, seed: labels, street()).fit(np.arange(5), 0)
     assert np.array_equal(said.regions, region_counts(street().test.masks, labels, [2], 3))
 
 
 def test_scenes_without_vulnerable_classes_have_one_metric():
     plain = replace(street(), vulnerable=())
-    entrant = scene_entrant("road", "trivial", lambda index, seed: np.zeros((60, 12, 16), np.uint8), plain)
-    assert list(scene_study([entrant], plain, [5], replicates=10).metrics) == ["mean_iou"]
+    method = scene_method("road", "trivial", lambda index, seed: np.zeros((60, 12, 16), np.uint8), plain)
+    assert list(scene_study([method], plain, [5], replicates=10).metrics) == ["mean_iou"]
 
 
 def test_scenes_and_segmentations_that_cannot_be_studied():
-    entrant = scene_entrant("s", "ssl", partial(segmented, better=0.5), street())
+    method = scene_method("s", "ssl", partial(segmented, better=0.5), street())
     bare = replace(street(), test=split_of("test", 60, 0, 2))
     with pytest.raises(ValueError, match="no test frame has a mask; label some frames of the test drives"):
-        scene_study([entrant], bare, [5])
+        scene_study([method], bare, [5])
     with pytest.raises(ValueError, match="budget of 41 frames is not from 1 to the 40"):
-        scene_study([entrant], street(), [5, 41])
+        scene_study([method], street(), [5, 41])
     for shape in ((59, 3, 3), (60, 4, 4)):
-        other = Entrant("s", "ssl", lambda index, seed, shape=shape: Segmentation(None, np.zeros(shape, int)))
+        other = Method("s", "ssl", lambda index, seed, shape=shape: Segmentation(None, np.zeros(shape, int)))
         with pytest.raises(ValueError, match="not those of 60 test frames and 3 classes; use segmentation"):
             scene_study([other], street(), [5])
 
@@ -880,7 +878,7 @@ def test_scenes_and_segmentations_that_cannot_be_studied():
 def test_regions_that_were_not_counted():
     said = segmentation(segmented(np.arange(5), 0, 0.5), street().test.masks, 3)
     with pytest.raises(ValueError, match="regions were not counted; use segmentation"):
-        scene_study([Entrant("s", "ssl", lambda index, seed: said)], street(), [5], metrics={"found": found_metric()})
+        scene_study([Method("s", "ssl", lambda index, seed: said)], street(), [5], metrics={"found": found_metric()})
 
 
 # ----------------------------------------------------------------------------------------------- labels saved
@@ -914,7 +912,7 @@ def test_a_score_that_no_budget_reaches_is_censored():
     assert "at least 990 labels saved" in str(result)
 
 
-def test_an_entrant_behind_the_others_saves_nothing():
+def test_an_method_behind_the_others_saves_nothing():
     assert saved_by(0.75, budget=100).saved == pytest.approx(10**1.5 - 100, rel=1e-6)
     assert saved_by(0.6).saved == pytest.approx(0, abs=1e-6)
 
@@ -926,7 +924,7 @@ def test_a_score_below_the_whole_curve_bounds_the_labels_from_above():
     assert not saved_by(0.7).below, "the least budget reaches it exactly"
 
 
-def test_the_best_other_entrant_is_taken_anew_at_every_budget():
+def test_the_best_other_method_is_taken_anew_at_every_budget():
     others = {
         "early": ("classical", {10: 0.7, 100: 0.75, 1000: 0.76}),
         "late": ("supervised", {10: 0.5, 100: 0.8, 1000: 0.9}),
@@ -935,7 +933,7 @@ def test_the_best_other_entrant_is_taken_anew_at_every_budget():
     assert saved_by(0.75, others).equivalent_budget == pytest.approx(10**1.5, rel=1e-6)
 
 
-def test_another_self_supervised_entrant_is_no_rival():
+def test_another_self_supervised_method_is_no_rival():
     others = {**CURVE, "other_ssl": ("ssl", {10: 0.9, 100: 0.95, 1000: 0.99})}
     assert saved_by(0.85, others).equivalent_budget == pytest.approx(10**2.5, rel=1e-6)
 
@@ -949,7 +947,7 @@ def test_interval_of_labels_saved_follows_the_spread_of_the_scores():
     curves = {**CURVE, "ssl": ("ssl", {10: 0.85})}
     wobbling = study_of(curves, lambda draw, seed: 0.02 * (seed - 1), ssl={"seeds": (0, 1, 2)})
     result = labels_saved(wobbling, "score", "ssl", 10)
-    # The seeds of the entrant score .83, .85, .87, the one seed of the rival lies .02 below its curve. All three seeds
+    # The seeds of the method score .83, .85, .87, the one seed of the rival lies .02 below its curve. All three seeds
     # drawn alike has probability 1/27 > 2.5 %, so the limits are those of the lowest and of the highest seed alone.
     expected = [10**exponent - 10 for exponent in (2.5, 2.7, 2.9)]
     assert (result.low, result.saved, result.high) == pytest.approx(expected, rel=1e-6)
@@ -958,17 +956,17 @@ def test_interval_of_labels_saved_follows_the_spread_of_the_scores():
 # ---------------------------------------------------------------------------------------- negative controls
 
 
-def film_study(train_labels: np.ndarray, test_labels: np.ndarray, images: data.Images, budget: int) -> Study:
+def film_study(train_labels: np.ndarray, test_labels: np.ndarray, images: imaging.Images, budget: int) -> Study:
     train, test = standardise(pixels(images.train.images), pixels(images.test.images))
-    entrants = [
-        probe_entrant("pixels_lr", "classical", [(train, test)], train_labels),
-        Entrant("majority", "trivial", lambda index, seed: majority(train_labels[index], len(test_labels), 2)),
+    methods = [
+        probe_method("pixels_lr", "classical", [(train, test)], train_labels),
+        Method("majority", "trivial", lambda index, seed: majority(train_labels[index], len(test_labels), 2)),
     ]
-    return label_budget_study(entrants, train_labels, test_labels, [budget], draws=3)
+    return label_budget_study(methods, train_labels, test_labels, [budget], draws=3)
 
 
 def test_shuffled_labels_give_chance():
-    images, rng = data.simulate_chest_films(n_train=800, seed=0), np.random.default_rng(0)
+    images, rng = imaging_world.simulate_pneumoniamnist(n_train=800, seed=0), np.random.default_rng(0)
     honest = film_study(images.train.labels, images.test.labels, images, 100)
     shuffled = film_study(rng.permutation(images.train.labels), rng.permutation(images.test.labels), images, 100)
     assert honest.interval("auc", "pixels_lr", 100)[0] > 0.7
@@ -979,20 +977,20 @@ def test_shuffled_labels_give_chance():
     assert compare(honest, "auc", "pixels_lr", "majority", 100).conclusion == "better"
 
 
-def leaky(images: data.Images, n: int) -> data.Images:
-    """The same data with the first n test films copied into training, a little darker."""
+def leaky(images: imaging.Images, n: int) -> imaging.Images:
+    """The same data with the first n test xrays copied into training, a little darker."""
     copies = (images.test.images[:n] * 0.95).astype(np.uint8)
     both = np.concatenate([images.train.images, copies, images.test.images])
     labels = np.concatenate([images.train.labels, images.test.labels[:n], images.test.labels])
     split = ["train"] * (len(images.train) + n) + ["test"] * len(images.test)
-    return data.Images.from_arrays(both, labels, split=split, classes=images.classes)
+    return imaging.Images.from_arrays(both, labels, split=split, classes=images.classes)
 
 
 def test_a_leaked_split_is_caught():
-    images = data.simulate_chest_films(n_train=160, seed=0)
-    clean = data.duplicates(images)
+    images = imaging_world.simulate_pneumoniamnist(n_train=160, seed=0)
+    clean = imaging.duplicates(images)
     assert clean.empty or (clean["split_a"] == clean["split_b"]).all()
-    found = data.duplicates(leaky(images, 12))
+    found = imaging.duplicates(leaky(images, 12))
     across = found[found["split_a"] != found["split_b"]]
     assert set(across["index_b"][across["split_b"] == "test"]) == set(range(12))
 
@@ -1002,4 +1000,4 @@ def test_a_patient_in_two_splits_is_refused():
     labels, patients = np.arange(40) % 2, np.arange(40) // 2
     split = np.where(np.arange(40) < 21, "train", "test")  # patient 10 is cut in two
     with pytest.raises(data.DataError, match="[Gg]roup '10'"):
-        data.Images.from_arrays(images, labels, groups=patients, split=split)
+        imaging.Images.from_arrays(images, labels, groups=patients, split=split)

@@ -10,11 +10,14 @@ import pytest
 import torch
 from torch import nn
 
-from sslbook import data
-from sslbook.augment import Augment
-from sslbook.encoders import ResNet
-from sslbook.pretext import RotationPrediction, SimCLR, VICReg
-from sslbook.train import History, default_precision, pretrain, side_by_side
+from sslbook.augment.views import Augment
+from sslbook.encoders.residual import ResNet
+from sslbook.parallel import map_all
+from sslbook.pretext.rotation import RotationPrediction
+from sslbook.pretext.simclr import SimCLR
+from sslbook.pretext.vicreg import VICReg
+from sslbook.train import History, default_precision, pretrain
+from sslbook.worlds import imaging as imaging_world
 
 VIEWS = Augment(area=(0.4, 1.0), flip=0.5, brightness=0.2, contrast=0.4)
 CPU = {"accelerator": "cpu", "precision": "32-true"}
@@ -79,7 +82,7 @@ def test_an_epoch_shows_every_picture_at_most_once_in_a_new_order():
     epochs = [sum(recorder.batches[i : i + 2], []) for i in (0, 2, 4)]
     assert all(len(set(epoch)) == 8 for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 3
-    assert history.images_per_epoch == 8
+    assert history.cases_per_epoch == 8
 
 
 def test_views_are_drawn_anew_in_every_step_and_epoch():
@@ -136,20 +139,20 @@ def test_history_numbers():
     assert history.frame["loss"].tolist() == [1.5, 1.5, 1.5]
     assert history.seconds == pytest.approx(history.frame["seconds"].sum())
     assert (history.frame["seconds"] > 0).all()
-    assert history.images_per_second == pytest.approx(8 / history.frame["seconds"].median())
+    assert history.cases_per_second == pytest.approx(8 / history.frame["seconds"].median())
     assert {"embedding_std", "rankme"} <= set(history.frame.columns)
 
 
 def test_one_disturbed_epoch_does_not_change_the_throughput():
     rows = [{"epoch": i + 1, "loss": 1.0, "seconds": s} for i, s in enumerate((2.0, 2.0, 50.0))]
-    history = History({}, images_per_epoch=100, epochs=rows)
-    assert history.images_per_second == 50
+    history = History({}, cases_per_epoch=100, epochs=rows)
+    assert history.cases_per_second == 50
     assert history.seconds == 54
 
 
 @pytest.mark.parametrize("kind", [SimCLR, VICReg, RotationPrediction])
 def test_the_loss_falls_and_the_encoder_is_healthy(kind):
-    images = data.simulate_chest_films(n_train=128).train.images
+    images = imaging_world.simulate_pneumoniamnist(n_train=128).train.images
     objective = new_objective(kind, Augment(area=(0.8, 1.0), contrast=0.2), width=8)
     before = [p.clone() for p in objective.encoder.parameters()]
     history = run(objective, images, epochs=12, batch_size=32, learning_rate=1e-2)
@@ -234,10 +237,10 @@ def test_side_by_side_keeps_the_order_and_the_number_of_threads():
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        assert side_by_side(lambda x: (x * x, torch.get_num_threads()), range(7)) == [(x * x, 1) for x in range(7)]
+        assert map_all(lambda x: (x * x, torch.get_num_threads()), range(7)) == [(x * x, 1) for x in range(7)]
         assert torch.get_num_threads() == 2
         with pytest.raises(ZeroDivisionError):
-            side_by_side(lambda x: 1 / x, [1, 0])
+            map_all(lambda x: 1 / x, [1, 0])
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
@@ -250,7 +253,7 @@ def test_networks_trained_side_by_side_are_those_trained_one_by_one():
         return objective
 
     objectives = [new_objective() for _ in range(4)]
-    together = side_by_side(train, (1, 2))
+    together = map_all(train, (1, 2))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -384,7 +387,7 @@ if __name__ == "__main__":
     results = train_without_batch_norm(devices=2, strategy="ddp")
     uneven = Recorder()
     two = {"devices": 2, "strategy": "ddp"}
-    results["uneven"] = run(uneven, numbered_pictures(7), epochs=1, **two).images_per_epoch
+    results["uneven"] = run(uneven, numbered_pictures(7), epochs=1, **two).cases_per_epoch
     results["rotation"] = run(new_objective(RotationPrediction), epochs=2, **two).epochs[-1]["loss"]
     results["checkpoint"] = run(new_objective(), checkpoint=sys.argv[2], **two).frame["loss"].tolist()
     if torch.distributed.get_rank() == 0:

@@ -5,6 +5,9 @@ from unittest import mock
 
 import matplotlib
 
+from sslbook import widgets
+from sslbook.domains import fraud, shop
+
 matplotlib.use("Agg")
 
 import ipywidgets
@@ -13,10 +16,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from sslbook import widgets
-from sslbook.augment import Augment
-from sslbook.evaluate import Prediction, card_days
-from sslbook.study import Entrant, Study, label_budget_study
+from sslbook.augment.views import Augment
+from sslbook.domains.fraud.alerts import card_days
+from sslbook.metrics.classification import Prediction
+from sslbook.study import Method, Study, label_budget_study
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (14, 14, 1), dtype=np.uint8)
 
@@ -51,11 +54,11 @@ def small_study() -> Study:
 
         return fit
 
-    entrants = [
-        Entrant("pixels", "classical", fit_as(0.2)),
-        Entrant("simclr", "ssl", fit_as(1.5), budgets=(20, 200)),
+    methods = [
+        Method("pixels", "classical", fit_as(0.2)),
+        Method("simclr", "ssl", fit_as(1.5), budgets=(20, 200)),
     ]
-    study = label_budget_study(entrants, np.array([0, 1] * 100), test_labels, [10, 20, 200], draws=2)
+    study = label_budget_study(methods, np.array([0, 1] * 100), test_labels, [10, 20, 200], draws=2)
     study.replicates = 50
     return study
 
@@ -151,7 +154,7 @@ def queue(n: int = 300) -> dict[str, np.ndarray]:
 
 
 def test_alert_report_says_and_draws_what_the_reviews_bring(capsys):
-    figure = widgets.alert_report(card_days(**queue()), reviews=30, cost_per_review=5, title="SIMULATED: alerts")
+    figure = fraud.alert_report(card_days(**queue()), reviews=30, cost_per_review=5, title="SIMULATED: alerts")
     assert capsys.readouterr().out.strip() == (
         "30 reviews a day find 10.0 fraudulent cards and raise 20.0 false alarms; they save EUR 350 a day. "
         "Of 8 numbers tried, 10 save most: EUR 450."
@@ -169,18 +172,18 @@ def test_alert_report_says_and_draws_what_the_reviews_bring(capsys):
 def test_alert_report_of_a_thinned_test_counts_what_the_payments_stand_for(capsys):
     case = queue()
     weights = np.where(case["labels"] == 1, 1.0, 20.0)
-    figure = widgets.alert_report(card_days(**case), 110, 5, weights, currency="USD")
+    figure = fraud.alert_report(card_days(**case), 110, 5, weights, currency="USD")
     assert "find 10.0 fraudulent cards and raise 100.0 false alarms; they save USD -50" in capsys.readouterr().out
     assert figure.axes[0].lines[0].get_xdata()[-1] == 10 + 90 * 20, "up to the cards of the busiest day"
 
 
 def test_alert_budget_slider_reports_the_chosen_number_of_reviews(displayed, capsys):
-    widgets.alert_budget_slider(**queue(), cost_per_review=5)
+    fraud.alert_budget_slider(**queue(), cost_per_review=5)
     slider = controls(displayed)["reviews a day"]
     assert tuple(slider.options) == (1, 2, 5, 10, 20, 50, 100)
     assert f"{slider.value} reviews a day" in capsys.readouterr().out
     assert isinstance(displayed[-1], Figure)
-    asked, report = [], widgets.alert_report
+    asked, report = [], fraud.alert_report
     with mock.patch.object(widgets, "alert_report", side_effect=lambda *a: asked.append(a[1]) or report(*a)):
         slider.value = 50
     assert asked == [50] and plt.get_fignums() == []
@@ -210,19 +213,19 @@ TITLES = np.array([f"thing {i}" for i in range(12)])
 
 
 def test_recommendations_name_the_item_they_owe_most_to():
-    table = widgets.recommend_with_reasons([0, 4, 2], follows, TITLES, k=4)
+    table = shop.recommend_with_reasons([0, 4, 2], follows, TITLES, k=4)
     assert table["recommended"].tolist()[:4] == ["thing 3", "thing 5", "thing 1", "thing 9"]
     assert table["because of"].tolist()[:3] == ["thing 2", "thing 4", "thing 0"]
     assert not set(table["recommended"]) & {"thing 0", "thing 4", "thing 2"}
 
 
 def test_one_item_alone_is_every_reason_and_a_repeat_counts_once():
-    table = widgets.recommend_with_reasons([4, 4], follows, TITLES, k=20)
+    table = shop.recommend_with_reasons([4, 4], follows, TITLES, k=20)
     assert len(table) == 11 and set(table["because of"]) == {"thing 4"}
 
 
 def test_picking_another_item_changes_the_list(displayed):
-    widgets.basket_picker([0, 4, 2], follows, TITLES, choices=[7, 8])
+    shop.basket_picker([0, 4, 2], follows, TITLES, choices=[7, 8])
     before = next(item for item in displayed if hasattr(item, "columns"))
     menu = controls(displayed)["item 3"]
     assert [code for _, code in menu.options] == [0, 2, 4, 7, 8]

@@ -1,12 +1,14 @@
 """What every container says about its data: where they come from, and whether they are real."""
 
+from __future__ import annotations
+
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Card:
+class DataCard:
     """What a reader must know about a data set before believing a number measured on it."""
 
     name: str
@@ -39,28 +41,28 @@ class Card:
 
 
 class Described:
-    """A container with a ``card``."""
+    """A container with a ``data_card``."""
 
-    card: Card
+    data_card: DataCard
 
     @property
     def name(self) -> str:
         """Short name, for records and figure titles."""
-        return self.card.name
+        return self.data_card.name
 
     @property
     def source(self) -> str:
         """Whether the data are "real" or "simulated"."""
-        return self.card.source
+        return self.data_card.source
 
 
-def own_card(name: str, title: str, problems: Sequence[str]) -> Card:
+def own_data_card(name: str, title: str, problems: Sequence[str]) -> DataCard:
     """Return the card of data that a reader brought."""
-    return Card(name, title, "real", "your own", "", "your own", tuple(problems))
+    return DataCard(name, title, "real", "your own", "", "your own", tuple(problems))
 
 
-def simulated_card(name: str, title: str, drawn_by: str, problems: Sequence[str]) -> Card:
+def simulated_data_card(name: str, title: str, drawn_by: str, problems: Sequence[str]) -> DataCard:
     """Return the card of data that a generator drew; ``drawn_by`` names its module."""
     licence, cite = "Apache-2.0, as the book", "none: not for publication"
     provenance = f"Drawn by {drawn_by}; the labels are exact."
-    return Card(name, title, "simulated", licence, cite, provenance, tuple(problems))
+    return DataCard(name, title, "simulated", licence, cite, provenance, tuple(problems))

@@ -1,11 +1,18 @@
 """Cut what has no official split: images by class and group, events by time, frames by drive."""
 
+from __future__ import annotations
+
 import numpy as np
 from sklearn.model_selection import ShuffleSplit
 
-from .errors import DataError
+from sslbook.data.errors import DataError
+
+NPZ_KEYS = {"train": "train", "validation": "val", "test": "test"}
+
 
 SPLITS = ("train", "validation", "test")
+
+
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",

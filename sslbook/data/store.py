@@ -1,5 +1,7 @@
 """Fetch the files of a data set into a cache, and trust none that has not the official hash."""
 
+from __future__ import annotations
+
 import errno
 import os
 import queue
@@ -13,10 +15,11 @@ import pooch
 import requests
 from tqdm.auto import tqdm
 
-from .catalog import CATALOG, DataFile, DataSet
-from .errors import DataError, Offline
+from sslbook.data.catalog import DataFile, DataSet, find
+from sslbook.data.errors import DataError, Offline
 
 pooch.get_logger().setLevel("WARNING")  # the progress bar says it already
+
 
 PATIENCE = 4.5  # seconds until "no network" is certain; with the hashing it stays under five
 
@@ -25,18 +28,6 @@ def cache_dir() -> Path:
     """Folder of the data cache: `$SSLBOOK_DATA`, or the platform's cache folder."""
     chosen = os.environ.get("SSLBOOK_DATA")
     return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("sslbook"))
-
-
-def find(name: str) -> DataSet:
-    """Return the catalog entry called `name`.
-
-    Raises
-    ------
-    DataError : there is none; the message lists those there are.
-    """
-    if name not in CATALOG:
-        raise DataError(f"There is no data set {name!r} in the catalog; choose one of {', '.join(CATALOG)}.")
-    return CATALOG[name]
 
 
 def local_path(file: DataFile) -> Path:

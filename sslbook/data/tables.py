@@ -1,5 +1,7 @@
 """Read tables of events, and say of every column what it is; refuse what cannot be used by its rows."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +13,26 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from .errors import DataError
-from .images import NOTHING_FOUND
-from .pixels import shorten
+from sslbook.data.errors import DataError, shorten
+
+NOTHING_FOUND = frozenset("0 no non not none normal negative neg healthy benign control false".split())
+
 
 NO_FINDING = NOTHING_FOUND | frozenset("f n legit legitimate genuine good ok valid".split())
+
+
 FEW_VALUES = 10  # whole numbers with no more distinct values are categories
+
+
 FEWEST_FINDINGS = 20  # a column is not judged a leak by fewer
+
+
 LEAK = 0.995  # AUC
+
+
 ZONE = re.compile(r"(?:[zZ]|[T ]\S*[+-]\d\d(?::?\d\d)?)$")
+
+
 DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 
 
@@ -51,7 +64,7 @@ class Table:
         if bad.any():
             raise DataError(f"{self.name} has {what} ({self.where(bad, values)}); {mend}.")
 
-    def take(self, index: np.ndarray) -> "Table":
+    def take(self, index: np.ndarray) -> Table:
         """Return the rows at `index` (positions or a boolean mask)."""
         return Table(self.frame[index] if index.dtype == bool else self.frame.iloc[index], self.name, self.unit)
 
@@ -108,6 +121,12 @@ def check_columns(table: Table, columns: Sequence[str | None], roles: str) -> No
             raise DataError(f"{table.name} has no column {column!r}; it has {found}: name the right one.")
         if used.count(column) > 1:
             raise DataError(f"Column {column!r} is named twice among {roles}; give it one role.")
+
+
+def check_official(path: Path, table: Table, columns: Sequence[str]) -> None:
+    missing = [column for column in columns if column not in table.frame]
+    if missing:
+        raise DataError(f"{path} lacks the columns {', '.join(missing)}; place the official file there.")
 
 
 def _tidy_column(column: pd.Series) -> pd.Series:

@@ -1,10 +1,12 @@
 """CoLES: slices of one history should agree, slices of different histories should not (Babaev et al. 2022)."""
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.encoders import EventEncoder
+from sslbook.encoders.events import EventEncoder
 from sslbook.pretext.next_event import events_at
 
 

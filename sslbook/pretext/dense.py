@@ -5,14 +5,17 @@ the same region, ``DenseContrast`` which points of two crops are the same, ``Inp
 colour it had, ``TimeContrast`` whether a crop of the next frame shows the same place.
 """
 
+from __future__ import annotations
+
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.augment import crop, jitter_colours, uniform
-from sslbook.encoders import SceneEncoder
+from sslbook.augment.geometry import crop, uniform
+from sslbook.augment.views import jitter_colours
+from sslbook.encoders.scenes import SceneEncoder
 from sslbook.pretext.simclr import nt_xent, projection_head
 
 SIZE = (64, 96)

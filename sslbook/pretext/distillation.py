@@ -1,12 +1,14 @@
 """Distillation: a small network learns to give the features of a larger one, no label needed (Romero et al. 2015)."""
 
+from __future__ import annotations
+
 import copy
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.augment import Augment
+from sslbook.augment.views import Augment
 
 
 class Distillation(nn.Module):

@@ -1,12 +1,14 @@
 """Histories of items: tell the next one (Kang and McAuley 2018), or those that are masked (Sun et al. 2019)."""
 
+from __future__ import annotations
+
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.encoders import ItemTransformer
+from sslbook.encoders.items import ItemTransformer
 from sslbook.pretext.simclr import nt_xent
 
 

@@ -1,12 +1,14 @@
 """Next-event prediction: how likely was this event, given the history of its owner?"""
 
+from __future__ import annotations
+
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.encoders import EventEncoder
+from sslbook.encoders.events import EventEncoder
 
 
 def random_windows(events: Tensor, length: int, generator: torch.Generator) -> Tensor:

@@ -1,12 +1,14 @@
 """Rotation prediction: by how many quarter turns was the picture rotated? (Gidaris, Singh & Komodakis 2018)."""
 
+from __future__ import annotations
+
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.augment import Augment
+from sslbook.augment.views import Augment
 
 
 def quarter_turns(images: Tensor, turns: Tensor) -> Tensor:

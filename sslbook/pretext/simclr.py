@@ -1,12 +1,14 @@
 """SimCLR: two views of one picture should agree, views of different pictures should not (Chen et al. 2020)."""
 
+from __future__ import annotations
+
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.augment import Augment
+from sslbook.augment.views import Augment
 
 
 def projection_head(in_features: int, hidden: int = 128, out_features: int = 64) -> nn.Sequential:

@@ -1,11 +1,13 @@
 """Pretexts for rows of a table: recognise a corrupted copy (SCARF), or restore what was corrupted."""
 
+from __future__ import annotations
+
 import math
 
 import torch
 from torch import Tensor, nn
 
-from sslbook.encoders import MLP
+from sslbook.encoders.rows import MLP
 from sslbook.pretext.simclr import nt_xent
 
 

@@ -1,10 +1,12 @@
 """VICReg: agreement without negatives; spread and decorrelation prevent collapse (Bardes, Ponce & LeCun 2022)."""
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.augment import Augment
+from sslbook.augment.views import Augment
 from sslbook.pretext.simclr import projection_head
 
 

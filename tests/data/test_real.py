@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from sslbook import data
-from sslbook.data import camvid
+from sslbook.data.pictures import VOID
+from sslbook.domains import driving, imaging, shop
+from sslbook.domains.driving import camvid
 
 CACHE = Path(os.environ.get("SSLBOOK_DATA") or "/nonexistent")
 MRI = CACHE / "samples" / "brain_mri"
@@ -35,12 +37,12 @@ def test_official_files_hold_the_official_counts(name, counts):
     assert images.source == "real"
     assert images.shape == (28, 28, 1)
     assert images.counts().to_numpy().tolist() == counts
-    assert (CACHE / "raw" / f"{name}.npz").stat().st_size == data.CATALOG[name].size
+    assert (CACHE / "raw" / f"{name}.npz").stat().st_size == data.catalog()[name].size
 
 
 @needs(CACHE / "raw" / "breastmnist.npz")
 def test_duplicates_across_the_official_splits_are_found():
-    pairs = data.duplicates(data.load("breastmnist", source="real"))
+    pairs = imaging.duplicates(data.load("breastmnist", source="real"))
     across = pairs[(pairs["split_a"] == "train") & (pairs["split_b"] == "test")]
     assert across["index_b"].nunique() > 40
     assert not across["same_label"].all()
@@ -48,7 +50,7 @@ def test_duplicates_across_the_official_splits_are_found():
 
 @needs(CACHE / "raw" / "pneumoniamnist.npz")
 def test_films_of_different_children_are_not_called_duplicates():
-    pairs = data.duplicates(data.load("pneumoniamnist", source="real"))
+    pairs = imaging.duplicates(data.load("pneumoniamnist", source="real"))
     assert (pairs["kind"] == "exact").sum() == 29
     assert len(pairs) < 40
 
@@ -60,13 +62,13 @@ def test_creditcard_sample():
     assert payments.counts()[["rows", "findings"]].to_numpy().tolist() == [
         [9191, 339], [301, 3], [0, 0], [6328, 131], [0, 0]
     ]  # fmt: skip
-    assert payments.card.known_problems[0].startswith("This is a sample")
-    assert any("19 rows that repeat another" in problem for problem in payments.card.known_problems)
+    assert payments.data_card.known_problems[0].startswith("This is a sample")
+    assert any("19 rows that repeat another" in problem for problem in payments.data_card.known_problems)
     whole = payments.everything
     assert whole.weights[whole.labels == 0].sum() == pytest.approx(284_315)
     assert (whole.weights[whole.labels == 1] == 1).all()
     size = (CACHE / "prepared" / "creditcard_sample.parquet").stat().st_size
-    assert size == data.CATALOG["creditcard"].alternative.size
+    assert size == data.catalog()["creditcard"].alternative.size
 
 
 @needs(CACHE / "raw" / "Beauty.txt")
@@ -85,7 +87,10 @@ def test_beauty():
     test = log.holdout("test")
     assert len(test.users) == 22_363
     assert test.targets[[22_362]].indices.tolist() == [10_486]
-    assert [(CACHE / "raw" / file.name).stat().st_size for file in data.CATALOG["beauty"].files] == [1_090_094, 305_674]
+    assert [(CACHE / "raw" / file.name).stat().st_size for file in data.catalog()["beauty"].files] == [
+        1_090_094,
+        305_674,
+    ]
 
 
 @needs(CACHE / "prepared" / "online_retail.parquet")
@@ -99,14 +104,14 @@ def test_online_retail():
     assert log.titles[log.item_names == "85123A"].tolist() == ["WHITE HANGING HEART T-LIGHT HOLDER"]
     assert not {"POST", "M", "D", "DOT", "BANK CHARGES"} & set(log.item_names)
     assert log.quantity.min() > 0 < np.nanmin(log.price)
-    said = " ".join(log.card.known_problems)
+    said = " ".join(log.data_card.known_problems)
     counts = "2,995 of 541,909; 134,005 of 538,914; 10,092 rows repeat; 8,539 rows of negative; 2,714 purchases"
     for count in counts.split("; "):
         assert count in said
     assert len(log.holdout("test", by="basket").users) == 1_975
     assert len(log.holdout("test", by="basket").new_only().users) == 1_727
     size = (CACHE / "prepared" / "online_retail.parquet").stat().st_size
-    assert size == data.CATALOG["online_retail"].alternative.size
+    assert size == data.catalog()["online_retail"].alternative.size
 
 
 @needs(CACHE / "raw" / "Beauty.txt")
@@ -129,7 +134,7 @@ def test_every_unit_of_online_retail_is_accounted_for():
     table = pd.read_parquet(CACHE / "prepared" / "online_retail.parquet", columns=columns).dropna()
     table = table[table["StockCode"].str[0].str.isdigit()]
     named = {"user": "CustomerID", "item": "StockCode", "time": "InvoiceDate", "quantity": "Quantity"}
-    log = data.Interactions.from_frame(table, **named, core=1)
+    log = shop.Interactions.from_frame(table, **named, core=1)
     back_first = table.sort_values(["InvoiceDate", "Quantity"], ascending=[True, False], kind="stable")
     held: dict[tuple, int] = {}
     for user, item, _, pieces in back_first.itertuples(index=False):
@@ -140,7 +145,7 @@ def test_every_unit_of_online_retail_is_accounted_for():
 
 @needs(MRI)
 def test_foreign_folder_with_official_splits():
-    images = data.Images.from_folder(MRI)
+    images = imaging.Images.from_folder(MRI)
     assert images.classes == ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor")
     assert images.classes[images.positive] != "no_tumor"
     assert sum(len(split) for split in images.splits.values()) == sum(1 for _ in MRI.rglob("*.jpg"))
@@ -151,7 +156,7 @@ def test_foreign_folder_with_official_splits():
 
 @needs(MRI)
 def test_foreign_folder_without_official_splits():
-    images = data.Images.from_folder(MRI / "Training", size=32, colour=True)
+    images = imaging.Images.from_folder(MRI / "Training", size=32, colour=True)
     assert images.shape == (32, 32, 3)
     assert (images.counts() > 0).all(axis=None)
 
@@ -161,7 +166,7 @@ SAMPLES = CACHE / "samples" / "camvid"
 
 
 @pytest.fixture(scope="module")
-def drives() -> data.Scenes:
+def drives() -> driving.Scenes:
     return data.load("camvid", source="real")
 
 
@@ -193,7 +198,7 @@ def test_camvid_without_the_leak(drives):
 
 @needs(CAMVID)
 def test_what_the_card_says_of_camvid_is_true(drives):
-    said = " ".join(drives.card.known_problems)
+    said = " ".join(drives.data_card.known_problems)
     for claim in ("62 frames", "62 of 233", "7 seconds", "101 frames", "four drives", "at dusk", "2 to 4 %"):
         assert claim in said
     validation, train = drives.validation, drives.train
@@ -209,7 +214,7 @@ def test_what_the_card_says_of_camvid_is_true(drives):
     bright = {name: split.frames[split.drives == name].mean() for split in (drives.train, drives.test)
               for name in np.unique(split.drives)}  # fmt: skip
     assert 1.5 * bright.pop("0001TP") < min(bright.values())
-    void = [(split.masks == data.VOID).mean() for split in drives.splits.values()]
+    void = [(split.masks == VOID).mean() for split in drives.splits.values()]
     assert 0.015 < min(void) and max(void) < 0.045
 
 
@@ -241,7 +246,7 @@ def test_fetch_finds_camvid_in_the_cache(monkeypatch, capsys):
 @needs(CAMVID)
 @needs(SAMPLES)
 def test_own_folder_in_the_official_layout(drives):
-    own = data.Scenes.from_folder(SAMPLES, classes=camvid.CLASSES, void=11)
+    own = driving.Scenes.from_folder(SAMPLES, classes=camvid.CLASSES, void=11)
     for name, split in own.splits.items():
         official = drives.splits[name].subset(np.isin(drives.splits[name].names, split.names))
         assert split.names.tolist() == official.names.tolist()

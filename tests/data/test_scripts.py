@@ -12,7 +12,12 @@ import pandas as pd
 import pytest
 
 from sslbook import data
-from sslbook.data.simulate_rows import creditcard_table
+from sslbook.domains import driving, fraud, imaging
+from sslbook.worlds import driving as driving_world
+from sslbook.worlds import fraud as fraud_world
+from sslbook.worlds import imaging as imaging_world
+from sslbook.worlds import shop as shop_world
+from sslbook.worlds.fraud import creditcard_table
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "data_scripts").glob("*.py"))
@@ -35,7 +40,7 @@ def test_runs_from_the_command_line(script):
 def test_fetch_lists_the_catalog(cache, capsys):
     program("fetch")(["--list"])
     printed = capsys.readouterr().out
-    for name in data.CATALOG:
+    for name in data.catalog():
         assert name in printed
     assert "4.2 MB, CC BY 4.0, not fetched yet" in printed
     assert not cache.exists()
@@ -57,9 +62,9 @@ def test_fetch_goes_on_after_a_failure_and_says_so(tiny, host, capsys):
 
 def test_simulate_writes_what_the_container_reads(tmp_path, capsys):
     program("simulate")(["breastmnist", str(tmp_path / "x.npz"), "--n-train", "40", "--seed", "3"])
-    images = data.Images.from_npz(tmp_path / "x.npz")
+    images = imaging.Images.from_npz(tmp_path / "x.npz")
     assert images.source == "simulated"
-    assert (images.train.images == data.simulate_breast_ultrasound(n_train=40, seed=3).train.images).all()
+    assert (images.train.images == imaging_world.simulate_breastmnist(n_train=40, seed=3).train.images).all()
     assert "SIMULATED" in capsys.readouterr().out
 
 
@@ -72,9 +77,9 @@ def test_simulate_fails_with_a_sentence(tmp_path, monkeypatch, arguments):
 
 def test_fetch_says_that_another_file_serves(tiny, host, payload, monkeypatch, capsys):
     path = tiny(f"{host}/good")
-    entry = data.CATALOG["tiny"]
+    entry = data.catalog()["tiny"]
     sample = dataclasses.replace(entry.files[0], name="sample.npz", urls=(), folder="prepared")
-    monkeypatch.setitem(data.CATALOG, "tiny", dataclasses.replace(entry, alternative=sample))
+    monkeypatch.setitem(data.catalog(), "tiny", dataclasses.replace(entry, alternative=sample))
     place = path.parents[1] / "prepared" / "sample.npz"
     place.parent.mkdir(parents=True)
     place.write_bytes(payload)
@@ -90,9 +95,9 @@ def test_fetch_says_that_another_file_serves(tiny, host, payload, monkeypatch, c
 def test_simulate_writes_tables_that_the_container_reads(tmp_path, capsys, ending):
     path = tmp_path / f"claims.{ending}"
     program("simulate")(["claims", str(path), "--n", "1000", "--seed", "3"])
-    claims = data.Transactions.from_csv(path, "claim_date", label="fraud", entity="policy")
-    drawn = data.Transactions.from_frame(
-        data.simulate_claims(1000, seed=3), "claim_date", label="fraud", entity="policy"
+    claims = fraud.Transactions.from_csv(path, "claim_date", label="fraud", entity="policy")
+    drawn = fraud.Transactions.from_frame(
+        fraud_world.simulate_claims(1000, seed=3), "claim_date", label="fraud", entity="policy"
     )
     assert claims.counts().equals(drawn.counts())
     assert np.array_equal(claims.everything.numeric, drawn.everything.numeric, equal_nan=True)
@@ -106,16 +111,18 @@ def test_simulate_passes_the_knobs_of_tables(tmp_path):
         creditcard_table(1000, difficulty=3)["V14"].to_numpy()
     )
     program("simulate")(["claims", str(tmp_path / "y.csv"), "--n", "500", "--no-signal"])
-    assert list(pd.read_csv(tmp_path / "y.csv")["amount"]) == list(data.simulate_claims(500, signal=False)["amount"])
+    assert list(pd.read_csv(tmp_path / "y.csv")["amount"]) == list(
+        fraud_world.simulate_claims(500, signal=False)["amount"]
+    )
 
 
 def test_simulate_writes_card_payments(tmp_path, capsys):
     knobs = {"n_cards": 60, "days": 50, "prevalence": 0.4, "label_delay": 3.0, "difficulty": 2.0, "nuisance": 0.5}
     options = [str(word) for name, value in knobs.items() for word in (f"--{name.replace('_', '-')}", value)]
     program("simulate")(["cards", str(tmp_path / "cards.csv"), "--seed", "3", *options])
-    drawn = data.simulate_card_payments(seed=3, **knobs)
+    drawn = fraud_world.simulate_card_payments(seed=3, **knobs)
     assert f"{len(drawn)} rows, SIMULATED, with the columns time, card, amount" in capsys.readouterr().out
-    payments = data.Transactions.from_csv(
+    payments = fraud.Transactions.from_csv(
         tmp_path / "cards.csv", "time", label="fraud", entity="card", numeric=["amount"],
         categorical=["category", "region"], validation=0, test=0.15, delay="3D",
     )  # fmt: skip
@@ -123,7 +130,7 @@ def test_simulate_writes_card_payments(tmp_path, capsys):
     assert payments.everything.labels.tolist() == drawn["fraud"].tolist()
     program("simulate")(["cards", str(tmp_path / "x.parquet"), "--n-cards", "60", "--days", "50", "--no-signal"])
     read = pd.read_parquet(tmp_path / "x.parquet")
-    assert read["fraud"].tolist() == data.simulate_card_payments(60, 50, signal=False)["fraud"].tolist()
+    assert read["fraud"].tolist() == fraud_world.simulate_card_payments(60, 50, signal=False)["fraud"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -157,9 +164,9 @@ def test_simulate_writes_a_log_that_the_container_reads(tmp_path, capsys, ending
     knobs = ["--n-users", "90", "--n-items", "120", "--order", "0.5", "--season", "0", "--repeats", "0.3"]
     program("simulate")(["shop", str(path), "--seed", "2", *knobs])
     assert "SIMULATED, with the columns user, item, time, title, price, quantity" in capsys.readouterr().out
-    shop = data.simulate_shop(n_users=90, n_items=120, seed=2, order=0.5, season=0, repeats=0.3)
+    shop = shop_world.simulate_shop(n_users=90, n_items=120, seed=2, order=0.5, season=0, repeats=0.3)
     columns = {column: column for column in ("user", "item", "time", "title", "price", "quantity")}
-    log = data.Interactions.from_parquet(path, **columns)
+    log = shop.Interactions.from_parquet(path, **columns)
     assert (log.items == shop.items).all()
     assert (log.time == shop.time).all()
     assert (log.titles == shop.titles).all()
@@ -168,9 +175,9 @@ def test_simulate_writes_a_log_that_the_container_reads(tmp_path, capsys, ending
 def test_simulate_writes_frames_and_masks_in_the_layout_of_camvid(tmp_path, capsys):
     knobs = ["--drives", "3", "--frames-per-drive", "2", "--weather", "0.5", "--detail", "0.5", "--seed", "3"]
     program("simulate")(["streets", str(tmp_path / "drawn"), *knobs])
-    drawn = data.simulate_streets(3, 2, seed=3, weather=0.5, detail=0.5)
+    drawn = driving_world.simulate_streets(3, 2, seed=3, weather=0.5, detail=0.5)
     assert "Drawn streets, SIMULATED" in capsys.readouterr().out
-    read = data.Scenes.from_folder(tmp_path / "drawn", classes=drawn.classes, size=drawn.shape)
+    read = driving.Scenes.from_folder(tmp_path / "drawn", classes=drawn.classes, size=drawn.shape)
     for split, written in zip(drawn.splits.values(), read.splits.values(), strict=True):
         for field in ("frames", "masks", "drives", "time"):
             assert (getattr(written, field) == getattr(split, field)).all()
@@ -181,7 +188,7 @@ def test_simulate_writes_frames_and_masks_in_the_layout_of_camvid(tmp_path, caps
 def test_prepare_folder(folder, tmp_path, capsys):
     (folder / "sick" / "copy.png").write_bytes(next((folder / "healthy").glob("*.png")).read_bytes())
     program("prepare_images")([str(folder), str(tmp_path / "x.npz"), "--size", "12", "--positive", "healthy"])
-    images = data.Images.from_npz(tmp_path / "x.npz")
+    images = imaging.Images.from_npz(tmp_path / "x.npz")
     assert images.shape == (12, 12, 1)
     assert images.positive == 0
     printed = capsys.readouterr().out
@@ -192,10 +199,10 @@ def test_prepare_folder(folder, tmp_path, capsys):
 def test_prepare_table(folder, tmp_path, capsys):
     files = sorted(folder.rglob("*.png"))
     table = pd.DataFrame({"file": files, "finding": [f.parent.name for f in files], "child": range(16)})
-    table.to_csv(tmp_path / "films.csv", index=False)
+    table.to_csv(tmp_path / "xrays.csv", index=False)
     columns = ["--path", "file", "--label", "finding", "--group", "child", "--image-folder", str(folder)]
-    program("prepare_images")([str(tmp_path / "films.csv"), str(tmp_path / "x.npz"), "--colour", *columns])
-    images = data.Images.from_npz(tmp_path / "x.npz")
+    program("prepare_images")([str(tmp_path / "xrays.csv"), str(tmp_path / "x.npz"), "--colour", *columns])
+    images = imaging.Images.from_npz(tmp_path / "x.npz")
     assert images.shape == (28, 28, 3)
     assert len(set(images.train.groups) & set(images.test.groups)) == 0
 

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from sslbook.data.splits import complete_splits, split_by_drive
-
-from .conftest import refuses
+from tests.conftest import refuses
 
 
 def cut(labels, groups=None, validation=0.15, test=0.25, seed=0, split=None):

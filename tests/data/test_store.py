@@ -17,9 +17,9 @@ import requests
 
 from sslbook import data
 from sslbook.data import store
-from sslbook.data.simulate_rows import creditcard_table
-
-from .conftest import closed_port, files_in, refuses
+from sslbook.domains import fraud, imaging
+from sslbook.worlds.fraud import creditcard_table
+from tests.conftest import closed_port, files_in, refuses
 
 
 def test_downloads_once_and_verifies(tiny, host):
@@ -124,7 +124,7 @@ def test_no_network_gives_the_stand_in_loudly(tiny, host, monkeypatch, capsys, a
         monkeypatch.setattr(requests, "get", unreachable)
     images = data.load("tiny")
     assert images.source == "simulated"
-    assert "SIMULATED" in images.card._repr_html_()
+    assert "SIMULATED" in images.data_card._repr_html_()
     printed = capsys.readouterr().out
     assert "SIMULATED DATA instead of tiny" in printed
     assert "tiny.npz" in printed
@@ -183,7 +183,7 @@ def test_cache_folder(monkeypatch, tmp_path):
     assert data.cache_dir().name == "sslbook"
 
 
-@pytest.mark.parametrize("entry", data.CATALOG.values(), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", data.catalog().values(), ids=lambda entry: entry.name)
 def test_catalog_entries_are_complete(entry):
     assert entry.licence and entry.citation and entry.provenance and entry.known_problems
     assert 0 <= entry.positive < max(len(entry.classes), 1)
@@ -194,7 +194,7 @@ def test_catalog_entries_are_complete(entry):
     stand_in = entry.simulator()
     assert stand_in.name == entry.name
     assert stand_in.source == "simulated"
-    if isinstance(stand_in, data.Images):
+    if isinstance(stand_in, imaging.Images):
         assert stand_in.classes == entry.classes
         assert stand_in.positive == entry.positive
 
@@ -206,9 +206,9 @@ class TestAlternative:
 
         def put(url: str) -> tuple[Path, Path]:
             official = tiny(url)
-            entry = data.CATALOG["tiny"]
+            entry = data.catalog()["tiny"]
             sample = replace(entry.files[0], name="sample.npz", urls=(), folder="prepared")
-            monkeypatch.setitem(data.CATALOG, "tiny", replace(entry, alternative=sample))
+            monkeypatch.setitem(data.catalog(), "tiny", replace(entry, alternative=sample))
             place(official.parents[1] / "prepared" / "sample.npz", payload)
             return official, official.parents[1] / "prepared" / "sample.npz"
 
@@ -252,9 +252,9 @@ def place_official(cache, monkeypatch):
     """Place other content as the first file of an entry, with the hash that the catalog then expects."""
 
     def put(name: str, content: bytes) -> Path:
-        entry = data.CATALOG[name]
+        entry = data.catalog()[name]
         file = replace(entry.files[0], size=len(content), sha256=hashlib.sha256(content).hexdigest())
-        monkeypatch.setitem(data.CATALOG, name, replace(entry, files=(file,)))
+        monkeypatch.setitem(data.catalog(), name, replace(entry, files=(file,)))
         path = cache / "raw" / file.name
         place(path, content)
         return path
@@ -279,7 +279,7 @@ def test_official_creditcard_table(official_csv):
     again = pd.concat([table, table.iloc[[3]]]).sort_values("Time", kind="stable", ignore_index=True)
     official_csv(again)
     payments = data.load("creditcard", source="real")
-    assert isinstance(payments, data.Transactions)
+    assert isinstance(payments, fraud.Transactions)
     assert payments.delay == 3600
     assert len(payments.validation) == 0
     assert len(payments.test) == 400
@@ -289,7 +289,7 @@ def test_official_creditcard_table(official_csv):
     assert payments.everything.numeric[:, 0] == pytest.approx(table["V1"], rel=1e-5)
     assert (payments.everything.weights == 1).all()
     assert list(payments.everything.details) == []
-    said = " ".join(payments.card.known_problems)
+    said = " ".join(payments.data_card.known_problems)
     assert "1 rows that repeat another" in said
     assert "sample" not in said
 
@@ -312,14 +312,14 @@ class TestBeauty:
     @pytest.fixture
     def small(self, cache, monkeypatch):
         """Place small files in the format of the official two, with the hashes the catalog expects."""
-        entry = data.CATALOG["beauty"]
+        entry = data.catalog()["beauty"]
         files = [
             replace(file, size=len(content), sha256=hashlib.sha256(content).hexdigest())
             for file, content in zip(entry.files, self.FILES, strict=True)
         ]
         for file, content in zip(files, self.FILES, strict=True):
             place(cache / "raw" / file.name, content)
-        monkeypatch.setitem(data.CATALOG, "beauty", replace(entry, files=tuple(files)))
+        monkeypatch.setitem(data.catalog(), "beauty", replace(entry, files=tuple(files)))
         return cache / "raw"
 
     def test_lines_are_histories(self, small):
@@ -328,7 +328,7 @@ class TestBeauty:
         assert log.items.tolist() == [2, 0, 1, 1, 2, 0, 1, 2]
         assert log.time.tolist() == [0, 1, 2, 0, 1, 0, 1, 2]
         assert log.attributes.toarray().tolist() == [[0, 0, 0, 1], [0, 0, 0, 0], [1, 1, 0, 0]]
-        assert log.card == data.CATALOG["beauty"].card
+        assert log.data_card == data.catalog()["beauty"].data_card
 
     def test_both_files_are_verified(self, small):
         (small / "Beauty_item2attributes.json").write_bytes(b"{}")
@@ -433,14 +433,14 @@ class TestOnlineRetail:
         assert set(log.quantity) == {6}
         assert log.item_prices == pytest.approx(2.55)
         assert set(log.titles) == {"HOLDER"}
-        said = " ".join(log.card.known_problems)
+        said = " ".join(log.data_card.known_problems)
         assert "8 of 58 rows are postage" in said
         assert "1 of 50 rows have no user" in said
         assert "1 rows of negative quantity are cancellations: 1 purchases are wholly cancelled" in said
 
     def test_a_table_of_the_same_rows_reads_alike(self, official, table, tmp_path):
         official(zip_of({"Online Retail.xlsx": workbook_of(table)}))
-        entry = data.CATALOG["online_retail"]
+        entry = data.catalog()["online_retail"]
         path = tmp_path / "online_retail.parquet"
         table.astype({"StockCode": str, "InvoiceNo": str}).to_parquet(path)
         one, two = data.load("online_retail", source="real"), entry.loader(entry, [path])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sslbook.encoders import EventEncoder
-from sslbook.pretext import CoLES, coles_loss, random_slices, slice_retrieval
+from sslbook.encoders.events import EventEncoder
+from sslbook.pretext.coles import CoLES, coles_loss, random_slices, slice_retrieval
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -9,10 +9,20 @@ import torch.nn.functional as F
 from scipy.ndimage import map_coordinates
 from torch import nn
 
-from sslbook.augment import crop, to_tensor
-from sslbook.encoders import SceneEncoder
-from sslbook.pretext import Combined, DenseContrast, Inpainting, PatchContrast, TimeContrast, dense
-from sslbook.pretext.dense import features_at, region_pair, shared_points
+from sslbook.augment.geometry import crop
+from sslbook.augment.tensors import to_tensor
+from sslbook.encoders.scenes import SceneEncoder
+from sslbook.pretext import dense
+from sslbook.pretext.dense import (
+    Combined,
+    DenseContrast,
+    Inpainting,
+    PatchContrast,
+    TimeContrast,
+    features_at,
+    region_pair,
+    shared_points,
+)
 from sslbook.train import pretrain
 
 SMALL = (16, 24)

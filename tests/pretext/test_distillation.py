@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from sslbook.augment import Augment
-from sslbook.encoders import ResNet
-from sslbook.pretext import Distillation
+from sslbook.augment.views import Augment
+from sslbook.encoders.residual import ResNet
+from sslbook.pretext.distillation import Distillation
 
 VIEWS = Augment(area=(0.5, 1.0), brightness=0.2)
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sslbook.encoders import ItemTransformer, encode
-from sslbook.pretext import HistoryContrast, MaskedItem, NextItem, nt_xent, sampled_cross_entropy
-from sslbook.pretext import items as items_module
-from sslbook.pretext.items import altered, trim
-from sslbook.train import pretrain, side_by_side
+from sslbook.encoders.features import encode
+from sslbook.encoders.items import ItemTransformer
+from sslbook.parallel import map_all
+from sslbook.pretext.items import HistoryContrast, MaskedItem, NextItem, altered, sampled_cross_entropy, trim
+from sslbook.pretext.simclr import nt_xent
+from sslbook.train import pretrain
 
 N_ITEMS = 20
 LENGTHS = (9, 4, 1, 12, 2, 0)
@@ -554,7 +555,7 @@ def test_runs_side_by_side_equal_those_one_after_the_other():
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        together = side_by_side(train, enumerate(objectives[2:]))
+        together = map_all(train, enumerate(objectives[2:]))
     finally:
         torch.set_num_threads(threads)
     for a, b in zip(together, alone, strict=True):

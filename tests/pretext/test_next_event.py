@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from sslbook.encoders import EventEncoder
-from sslbook.pretext import NextEvent, random_windows
-from sslbook.pretext.next_event import events_at
+from sslbook.encoders.events import EventEncoder
+from sslbook.pretext.next_event import NextEvent, events_at, random_windows
 
 CODES = (5, 7, 3)
 

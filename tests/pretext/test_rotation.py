@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sslbook.augment import Augment
-from sslbook.encoders import ResNet
-from sslbook.pretext import RotationPrediction
-from sslbook.pretext.rotation import quarter_turns
+from sslbook.augment.views import Augment
+from sslbook.encoders.residual import ResNet
+from sslbook.pretext.rotation import RotationPrediction, quarter_turns
 
 
 def test_four_turns_give_the_picture_back():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sslbook.augment import Augment
-from sslbook.encoders import ResNet
-from sslbook.pretext import SimCLR, nt_xent
+from sslbook.augment.views import Augment
+from sslbook.encoders.residual import ResNet
+from sslbook.pretext.simclr import SimCLR, nt_xent
 
 
 def nt_xent_by_loops(a: np.ndarray, b: np.ndarray, temperature: float) -> float:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from sslbook.encoders import MLP
-from sslbook.pretext import SCARF, Corruption, MaskedFeatures
+from sslbook.encoders.rows import MLP
+from sslbook.pretext.tabular import SCARF, Corruption, MaskedFeatures
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.linalg import hadamard
 
-from sslbook.augment import Augment
-from sslbook.encoders import ResNet
-from sslbook.pretext import VICReg, vicreg_loss
+from sslbook.augment.views import Augment
+from sslbook.encoders.residual import ResNet
+from sslbook.pretext.vicreg import VICReg, vicreg_loss
 
 
 def vicreg_by_loops(a: np.ndarray, b: np.ndarray, weights: tuple = (25.0, 25.0, 1.0)) -> float:

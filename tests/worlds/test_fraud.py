@@ -31,7 +31,7 @@ from sslbook.worlds.fraud import (
     simulate_claims,
     simulate_creditcard,
 )
-from tests.data.conftest import refuses
+from tests.conftest import refuses
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"n_cards": 200, "days": 60}

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sslbook.domains.imaging.data import Images
 from sslbook.worlds.imaging import simulate_breastmnist, simulate_pneumoniamnist
-from tests.data.conftest import refuses
+from tests.conftest import refuses
 
 GENERATORS = [simulate_pneumoniamnist, simulate_breastmnist]
 

@@ -18,7 +18,7 @@ from sslbook.worlds.shop import (
     simulate_online_retail,
     simulate_shop,
 )
-from tests.data.conftest import refuses
+from tests.conftest import refuses
 
 SMALL = {"n_users": 400, "n_items": 200}
 

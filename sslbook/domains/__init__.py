@@ -1,0 +1,1 @@
+"""One room per industry: its container, its catalog and its methods."""

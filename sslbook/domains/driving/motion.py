@@ -1,0 +1,134 @@
+"""Foretell where a vehicle goes: classical rivals, a network that learnt from masked futures, and their errors.
+
+All read pasts, (n, 8, 2) metres, and say futures, (n, 12, 2), at steps of equal time. Pasts and tracks are centred
+(``sslbook.data.centred``), as ``ridge`` and networks need it; what goes on straight or in a circle needs it not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
+
+from sslbook.domains.driving.tracks import AT_REST, FUTURE, PAST
+from sslbook.pretext.masked_future import MaskedFuture
+
+PENALTIES = np.logspace(-3, 3, 7)
+
+
+STEADY = 3.0  # how much is held against a slope, beside seven steps, which count 28
+
+
+def constant_velocity(past: np.ndarray, steps: int = FUTURE) -> np.ndarray:
+    """Go on with the last step: simple, and hard to beat (Schöller et al. 2020).
+
+    Parameters
+    ----------
+    past : float array (n, at least 2, 2), metres.
+    steps : of the future.
+
+    Returns
+    -------
+    float array (n, steps, 2), metres
+    """
+    return past[:, -1:] + np.arange(1, steps + 1)[:, None] * (past[:, -1:] - past[:, -2:-1])
+
+
+def constant_turn_rate(past: np.ndarray, steps: int = FUTURE) -> np.ndarray:
+    """Go on with the turn rate and the acceleration of the past (CTRA, Schubert et al. 2008), to a stop at most.
+
+    Lines are fitted to the speed and to the heading of the steps of the past, steps of less than 0.2 m left out of the
+    heading.
+
+    Parameters
+    ----------
+    past : float array (n, at least 3, 2), metres.
+    steps : of the future.
+
+    Returns
+    -------
+    float array (n, steps, 2), metres
+    """
+    moved = np.diff(past.astype(np.float64), axis=1) @ [1, 1j]
+    metres = np.abs(moved)
+    way = moved.sum(axis=1, keepdims=True)
+    heading = np.angle(moved * way.conj())
+    weights = np.where(metres > AT_REST, metres, 1e-9)
+    later = np.arange(1, steps + 1)
+    speed = np.maximum(_line(metres, np.ones_like(metres), later), 0)
+    angle = np.angle(way) + _line(heading, weights, later)
+    return past[:, -1:] + np.cumsum(np.stack([speed * np.cos(angle), speed * np.sin(angle)], axis=-1), axis=1)
+
+
+def _line(values: np.ndarray, weights: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """Fit a line to each row of values (n, t) by weighted least squares; return it at steps after the last (n, k)."""
+    at = np.arange(values.shape[1]) - values.shape[1] + 1.0
+    total = weights.sum(axis=1)
+    middle, mean = weights @ at / total, (weights * values).sum(axis=1) / total
+    off = at - middle[:, None]
+    slope = (weights * off * values).sum(axis=1) / ((weights * off**2).sum(axis=1) + STEADY)
+    return mean[:, None] + slope[:, None] * (later - middle[:, None])
+
+
+def ridge(tracks: np.ndarray, past: np.ndarray) -> np.ndarray:
+    """Linear regression of the future on the past: the honest classical rival of a network.
+
+    Parameters
+    ----------
+    tracks : float array (m, 20, 2), centred tracks to learn from; the penalty is chosen on them, each left out once.
+    past : float array (n, 8, 2), centred.
+
+    Returns
+    -------
+    float array (n, 12, 2), metres
+    """
+    model = RidgeCV(PENALTIES).fit(tracks[:, :PAST].reshape(len(tracks), -1), tracks[:, PAST:].reshape(len(tracks), -1))
+    return model.predict(past.reshape(len(past), -1)).reshape(len(past), -1, 2)
+
+
+@torch.no_grad()
+def future_of(objective: MaskedFuture, past: np.ndarray) -> np.ndarray:
+    """Say what an objective restores where the whole future is hidden.
+
+    Parameters
+    ----------
+    objective : after pretraining; it is left in evaluation mode.
+    past : float32 array (n, 8, 2), centred.
+
+    Returns
+    -------
+    float32 array (n, 12, 2), metres
+    """
+    objective.eval()
+    device = next(objective.parameters()).device
+    return objective.predict(torch.from_numpy(past).to(device))[:, past.shape[1] :].cpu().numpy()
+
+
+def ade(predicted: np.ndarray, future: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Average displacement error: mean distance over all steps and tracks (Pellegrini et al. 2009).
+
+    Parameters
+    ----------
+    predicted, future : float arrays (n, steps, 2), metres.
+    weights : optional array, shape (replicates, n), the multiplicity of each track in a bootstrap sample.
+
+    Returns
+    -------
+    float array (replicates,), metres, or a scalar without weights
+    """
+    return _mean(_distances(predicted, future).mean(axis=1), weights)
+
+
+def fde(predicted: np.ndarray, future: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Final displacement error: mean distance at the last step; parameters and result as of ``ade``."""
+    return _mean(_distances(predicted, future)[:, -1], weights)
+
+
+def _distances(predicted: np.ndarray, future: np.ndarray) -> np.ndarray:
+    if predicted.shape != future.shape:
+        raise ValueError(f"predicted has shape {predicted.shape}, future {future.shape}; give one position for each.")
+    return np.linalg.norm(predicted.astype(np.float64) - future, axis=2)
+
+
+def _mean(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    return values.mean() if weights is None else weights @ values / weights.sum(axis=1)

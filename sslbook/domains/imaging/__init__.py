@@ -1,0 +1,14 @@
+"""Medical imaging: pictures with labels, by patient or site."""
+
+import lazy_loader
+
+# Each module is imported when one of its names is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=("catalog", "data"),
+    submod_attrs={
+        "data": ["ImageSplit", "Images"],
+        "duplicates": ["duplicates"],
+        "methods": ["pixels"],
+    },
+)

@@ -1,0 +1,85 @@
+"""The data sets of medical imaging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sslbook.data.catalog import DataFile, DataSet
+from sslbook.domains.imaging.data import Images
+
+
+def read_medmnist(entry: DataSet, paths: list[Path]) -> Images:
+    """Read one MedMNIST file with its official splits."""
+    return Images.from_npz(
+        paths[0], classes=entry.classes, positive=entry.classes[entry.positive], data_card=entry.data_card
+    )
+
+
+def _medmnist_file(name: str, size: int, sha256: str) -> DataFile:
+    record = "https://zenodo.org/records/10519652/files"
+    api = "https://zenodo.org/api/records/10519652/files"
+    return DataFile(name, (f"{record}/{name}?download=1", f"{record}/{name}", f"{api}/{name}/content"), size, sha256)
+
+
+_MEDMNIST = "Yang et al. (2023), MedMNIST v2, Scientific Data 10:41, doi:10.1038/s41597-022-01721-8"
+
+
+ENTRIES = (
+    DataSet(
+        name="pneumoniamnist",
+        title="PneumoniaMNIST: chest X-rays of children, 28x28",
+        files=(
+            _medmnist_file(
+                "pneumoniamnist.npz",
+                4_170_669,
+                "e1792d3f03751cb101e99f19a63b3c1941436c988665f47853417b05be250cd8",
+            ),
+        ),
+        licence="CC BY 4.0",
+        citation=f"{_MEDMNIST}; source images: Kermany et al. (2018), Cell 172(5):1122-1131, "
+        "doi:10.1016/j.cell.2018.02.010",
+        provenance="Frontal chest X-rays of children aged 1 to 5 from one hospital (Guangzhou Women and "
+        "Children's Medical Center), centre-cropped and reduced to 28x28 by MedMNIST; Zenodo record "
+        "10519652.",
+        known_problems=(
+            "The validation split is a random cut of the training folder of the source, the test split "
+            "is its separate test folder: validation is much easier than test.",
+            "37 % of the test films are normal against 26 % of the training films: a threshold tuned on "
+            "training films calls too many test films pneumonia.",
+            "There are no patient numbers, and the source holds several films of some children: films of "
+            "one child can be in training and validation. Some films are there twice, also across these "
+            "two.",
+            "Children of one hospital only: says nothing about adults, other hospitals or other devices.",
+        ),
+        classes=("normal", "pneumonia"),
+        positive=1,
+        loader=read_medmnist,
+    ),
+    DataSet(
+        name="breastmnist",
+        title="BreastMNIST: breast ultrasound, 28x28",
+        files=(
+            _medmnist_file(
+                "breastmnist.npz",
+                559_580,
+                "3a22d2a4625e7dd8903f0f59030e81a3d0c222bece2e5e10927456cb50efdec1",
+            ),
+        ),
+        licence="CC BY 4.0",
+        citation=f"{_MEDMNIST}; source images: Al-Dhabyani et al. (2020), Data in Brief 28:104863, "
+        "doi:10.1016/j.dib.2019.104863",
+        provenance="The BUSI collection of breast ultrasound images (Baheya Hospital, Cairo), cut 7:1:2 "
+        "at random and reduced to 28x28 by MedMNIST; Zenodo record 10519652.",
+        known_problems=(
+            "Label 0 is malignant, the finding; label 1 merges normal and benign.",
+            "546 training images, 156 test images: differences of a few points of AUC are noise.",
+            "The source holds several frames of one lesion, there are no patient numbers, and the cut "
+            "was by image: many test images have a near-copy in training, some with the other label (see "
+            "data.duplicates), so that scores are too high and memory is rewarded.",
+            "28x28 pixels blur the border of a lesion, which is what a radiologist looks at.",
+        ),
+        classes=("malignant", "normal or benign"),
+        positive=0,
+        loader=read_medmnist,
+    ),
+)

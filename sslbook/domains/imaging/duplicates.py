@@ -1,0 +1,101 @@
+"""Find images that are in a data set twice, or nearly so: inside a split a nuisance, across splits a leak."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from sslbook.domains.imaging.data import Images
+
+THUMBNAIL = 14  # pixels
+
+
+CHUNK = 1024  # images compared with all others at once
+
+
+COLUMNS = "kind split_a index_a name_a split_b index_b name_b same_label distance".split()
+
+
+def duplicates(images: Images, threshold: float = 0.05) -> pd.DataFrame:
+    """List pairs of equal or nearly equal images, within and across splits.
+
+    Exact copies have the same pixels; each is listed once, beside the first image that is like it (in the
+    order train, validation, test). Nearly equal images have a correlation distance (1 - Pearson correlation)
+    below `threshold` between their 14 x 14 thumbnails, each standardised and less the mean thumbnail of the
+    data set: what all films share would otherwise make all films alike. The default lies in the gap that the
+    distances of the two medical sets of the book leave between frames of one scan (most below 0.02) and the
+    nearest images of different patients (above 0.06). Images of one grey value can only be exact copies.
+
+    Parameters
+    ----------
+    images : the data set; all three splits are compared, n * n / 2 distances in chunks.
+    threshold : 0 to 2.
+
+    Returns
+    -------
+    DataFrame, one row per pair: kind ("exact" or "near"), split, index in the split and name of both images,
+    same_label (False also where a label is not known), distance; exact copies first, then by distance.
+    """
+    splits = images.splits
+    where = pd.DataFrame(
+        {
+            "split": np.repeat(list(splits), [len(split) for split in splits.values()]),
+            "index": np.concatenate([np.arange(len(split)) for split in splits.values()]),
+            "name": np.concatenate([split.names for split in splits.values()]),
+            "label": np.concatenate([split.labels for split in splits.values()]),
+        }
+    )
+    pixels = np.concatenate([split.images for split in splits.values()])
+    original = _first_equal(pixels)
+    copies = np.flatnonzero(original != np.arange(len(pixels)))
+    a, b, distance = _near_pairs(_thumbnails(pixels), threshold)
+    near = original[a] != original[b]
+    a, b = np.concatenate([original[copies], a[near]]), np.concatenate([copies, b[near]])
+    left, right = where.iloc[a].reset_index(drop=True), where.iloc[b].reset_index(drop=True)
+    pairs = left.add_suffix("_a").join(right.add_suffix("_b"))
+    pairs["kind"] = np.repeat(["exact", "near"], [len(copies), near.sum()])
+    pairs["same_label"] = (pairs["label_a"] == pairs["label_b"]) & (pairs["label_a"] >= 0)
+    pairs["distance"] = np.concatenate([np.zeros(len(copies)), distance[near]])
+    return pairs.sort_values(["kind", "distance"], kind="stable", ignore_index=True)[COLUMNS]
+
+
+def _first_equal(pixels: np.ndarray) -> np.ndarray:
+    """Return for each image the position of the first image with the same pixels, (n,)."""
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(image.tobytes(), i) for i, image in enumerate(pixels)], dtype=np.int64)
+
+
+def _thumbnails(pixels: np.ndarray) -> np.ndarray:
+    """Return (n, 196) reduced images of mean 0 and length 1, without what all share; zeros for flat images.
+
+    The mean thumbnail is shrunk as if ten flat images were there too, so that a handful of images keep a
+    pattern.
+    """
+    down, across = (_area_weights(length) for length in pixels.shape[1:3])
+    small = np.stack([down @ image.mean(axis=-1, dtype=np.float32) @ across.T for image in pixels])
+    rows = small.reshape(len(small), -1)
+    rows = _unit(rows - rows.mean(axis=1, keepdims=True))
+    common = rows.sum(axis=0) / (len(rows) + 10)
+    return _unit(np.where(rows.any(axis=1, keepdims=True), rows - common, 0))
+
+
+def _area_weights(length: int) -> np.ndarray:
+    """Return (14, length): the share of each pixel in each of 14 equal stretches of the line."""
+    edges, pixel = np.linspace(0, length, THUMBNAIL + 1), np.arange(length)
+    overlap = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    return (overlap.clip(0) * THUMBNAIL / length).astype(np.float32)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 1e-3)
+
+
+def _near_pairs(rows: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the pairs a < b of unit rows with 1 - correlation below `threshold`, and that distance."""
+    found = []
+    for start in range(0, len(rows), CHUNK):
+        distance = 1 - rows[start : start + CHUNK] @ rows[start:].T
+        a, b = np.nonzero(np.triu(distance < threshold, k=1))
+        found.append((start + a, start + b, distance[a, b].clip(0)))
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))

@@ -1,0 +1,75 @@
+"""Which cases are labelled: draws of label budgets, at random or chosen."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.model_selection import StratifiedShuffleSplit
+
+
+def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
+    """Indices of ``budget`` cases, stratified by class, at least two of each class.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,)
+    budget : number of labels; all of them are returned where it is n.
+    draw : number of the draw; the same number gives the same cases.
+
+    Raises
+    ------
+    ValueError
+        If the budget exceeds the labels or cannot hold two cases of each class.
+    """
+    if budget == len(labels):
+        return np.arange(len(labels))
+    classes, counts = np.unique(labels, return_counts=True)
+    if budget > len(labels):
+        raise ValueError(f"a budget of {budget} labels exceeds the {len(labels)} there are; use a smaller budget.")
+    if counts.min() < 2:
+        raise ValueError(
+            f"class {classes[counts.argmin()]} has a single label; label one more, or leave the class out."
+        )
+    if budget < 2 * len(classes):
+        raise ValueError(
+            f"a budget of {budget} labels cannot hold two of each of {len(classes)} classes; use a larger budget."
+        )
+    if len(labels) - budget >= len(classes):
+        splitter = StratifiedShuffleSplit(1, train_size=budget, random_state=draw)
+        index = next(splitter.split(labels, labels))[0]
+        if min((labels[index] == c).sum() for c in classes) >= 2:
+            return index
+    rng = np.random.default_rng(draw)
+    pairs = np.concatenate([rng.choice(np.flatnonzero(labels == c), 2, replace=False) for c in classes])
+    rest = np.setdiff1d(np.arange(len(labels)), pairs)
+    return np.concatenate([pairs, rng.choice(rest, budget - len(pairs), replace=False)])
+
+
+def choose_diverse(features: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:
+    """Indices of ``budget`` frames that stand for all: of each cluster of k-means, the frame nearest to its centre.
+
+    Few labels are better spent on typical frames than on odd ones (Hacohen et al. 2022), which is what k-center greedy
+    (Sener and Savarese 2018) would choose first: the frames that are farthest from those it has.
+
+    Parameters
+    ----------
+    features : float array, shape (n, d), standardised (see ``standardise``), one row for each frame that can be chosen.
+    budget : number of frames.
+    seed : starts k-means.
+
+    Raises
+    ------
+    ValueError
+        If the budget exceeds the frames that differ, or is less than one.
+    """
+    _check_frames(budget, len(np.unique(features, axis=0)))
+    means = KMeans(budget, n_init=1, random_state=seed).fit(features)
+    member = means.labels_[:, None] == np.arange(budget)
+    return np.sort(np.where(member, means.transform(features), np.inf).argmin(axis=0))
+
+
+def _check_frames(budget: int, frames: int) -> None:
+    if not 1 <= budget <= frames:
+        raise ValueError(
+            f"a budget of {budget} frames is not from 1 to the {frames} different ones there are; use another."
+        )

@@ -1,0 +1,16 @@
+"""Metrics: how good predictions are, for many weightings of the test cases at once."""
+
+from __future__ import annotations
+
+from sslbook.metrics.base import Metric, bootstrap_weights, percentiles
+from sslbook.metrics.classification import (
+    Prediction,
+    average_precision,
+    balanced_accuracy,
+    classification_metrics,
+    rare_finding_metrics,
+    recall_at_false_positive_rate,
+    roc_auc,
+)
+from sslbook.metrics.ranking import Ranks, hit_rate_at_k, mrr, ndcg_at_k, recall_at_k, target_ranks
+from sslbook.metrics.segmentation import confusion_counts, iou, mean_iou

@@ -1,0 +1,151 @@
+"""Scores of classifiers, for many weightings of the cases at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sslbook.metrics.base import Metric
+
+
+def roc_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Area under the ROC curve, for many weightings of the cases at once; macro one-vs-rest for several classes.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,)
+    scores : float array, shape (n, classes)
+    weights : optional array, shape (replicates, n), the multiplicity of each case in a bootstrap sample.
+
+    Returns
+    -------
+    array, shape (replicates,), or a scalar without weights. NaN where a sample lacks one of the classes.
+    """
+    w = np.ones((1, len(labels))) if weights is None else np.asarray(weights, dtype=float)
+    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
+    area = np.mean([_binary_auc(labels == c, scores[:, c], w) for c in classes], axis=0)
+    return area[0] if weights is None else area
+
+
+def _binary_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share of (positive, negative) pairs in the right order; ties count half (the Mann-Whitney statistic)."""
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    pos = np.add.reduceat(weights[:, order] * positive[order], starts, axis=1)
+    neg = np.add.reduceat(weights[:, order] * ~positive[order], starts, axis=1)
+    below = np.cumsum(neg, axis=1) - neg
+    with np.errstate(invalid="ignore"):
+        return (pos * (below + neg / 2)).sum(axis=1) / (pos.sum(axis=1) * neg.sum(axis=1))
+
+
+def balanced_accuracy(labels: np.ndarray, decisions: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Mean over classes of the share of its cases that are recognised; the base rate does not matter.
+
+    Parameters
+    ----------
+    labels, decisions : int arrays, shape (n,)
+    weights : optional array, shape (replicates, n)
+    """
+    w = np.ones((1, len(labels))) if weights is None else np.asarray(weights, dtype=float)
+    with np.errstate(invalid="ignore"):
+        recalls = [
+            w[:, labels == c] @ (decisions[labels == c] == c).astype(float) / w[:, labels == c].sum(axis=1)
+            for c in np.unique(labels)
+        ]
+    value = np.mean(recalls, axis=0)
+    return value[0] if weights is None else value
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Mean precision over the findings, each at the threshold that just reaches it: scikit-learn's step-wise sum.
+
+    Cases of equal score are found together, so that constant scores give the share of findings.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), 1 = the finding.
+    scores : float array, shape (n,), higher = more suspicious, or (n, 2), of which column 1 counts.
+    weights : optional array, shape (replicates, n), the multiplicity of each case in a bootstrap sample.
+
+    Returns
+    -------
+    array, shape (replicates,), or a scalar without weights. NaN where a sample has no finding.
+    """
+    found, alarms = _ranked_sums(labels, scores, weights)
+    steps = np.diff(found, axis=1, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(steps > 0, found / (found + alarms), 0)
+        value = (steps * precision).sum(axis=1) / found[:, -1]
+    return value[0] if weights is None else value
+
+
+def recall_at_false_positive_rate(
+    labels: np.ndarray, scores: np.ndarray, rate: float = 0.001, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Largest share of the findings above a threshold that at most a share ``rate`` of the other cases exceeds.
+
+    Parameters and return value are those of ``average_precision``; cases of equal score stand on one side together.
+    """
+    found, alarms = _ranked_sums(labels, scores, weights)
+    negative = np.asarray(labels) != 1
+    total = negative.sum() if weights is None else weights @ negative.astype(float)
+    reached = np.where(alarms <= np.reshape(rate * total, (-1, 1)) * (1 + 1e-9), found, 0).max(axis=1)
+    with np.errstate(invalid="ignore"):
+        value = reached / found[:, -1]
+    return value[0] if weights is None else value
+
+
+def _ranked_sums(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of findings and of false alarms at each threshold that reaches a finding, both (replicates, thresholds).
+
+    The thresholds fall; only scores that a finding has are thresholds, which is all that the metrics need.
+    """
+    scores = scores[:, 1] if scores.ndim == 2 else scores
+    w = np.ones((1, len(labels))) if weights is None else weights
+    thresholds = np.unique(scores[labels == 1])[::-1]
+    if not len(thresholds):
+        return np.zeros((len(w), 1)), np.zeros((len(w), 1))
+    reached = np.flatnonzero(scores >= thresholds[-1])
+    rank = np.searchsorted(-thresholds, -scores[reached])
+    order = np.argsort(rank, kind="stable")
+    columns, finding = reached[order], labels[reached[order]] == 1
+    starts = np.searchsorted(rank[order], np.arange(len(thresholds)))
+    found, total = np.empty((2, len(w), len(thresholds)))
+    for part in np.array_split(np.arange(len(w)), -(-len(w) // 50)):  # blocks that stay in the cache
+        drawn = w[part[0] : part[-1] + 1, columns]
+        total[part] = np.add.reduceat(drawn, starts, axis=1)
+        found[part] = np.add.reduceat(drawn[:, finding], np.searchsorted(np.flatnonzero(finding), starts), axis=1)
+    return np.cumsum(found, axis=1), np.cumsum(total - found, axis=1)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a method says about the test cases.
+
+    Attributes
+    ----------
+    scores : float array, shape (n_test, classes), probabilities.
+    decisions : int array, shape (n_test,), the class decided for; the threshold comes from the training labels only.
+    """
+
+    scores: np.ndarray
+    decisions: np.ndarray
+
+
+def classification_metrics(labels: np.ndarray) -> dict[str, Metric]:
+    """AUC and balanced accuracy against test labels, int array (n_test,): what a study of classes reports."""
+    return {
+        "auc": Metric(lambda said, weights=None: roc_auc(labels, said.scores, weights), perfect=1.0),
+        "balanced_accuracy": Metric(
+            lambda said, weights=None: balanced_accuracy(labels, said.decisions, weights), perfect=1.0
+        ),
+    }
+
+
+def rare_finding_metrics(labels: np.ndarray) -> dict[str, Metric]:
+    """Average precision and AUC against test labels, int array (n_test,), 1 = the finding: where findings are rare."""
+    return {
+        "average_precision": Metric(lambda said, weights=None: average_precision(labels, said.scores, weights)),
+        "auc": classification_metrics(labels)["auc"],
+    }
