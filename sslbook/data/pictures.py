@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -146,9 +146,25 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
     except FileNotFoundError:
-        raise DataError(f"There is no file {path}; write it with data_scripts/prepare_images.py.") from None
+        raise DataError(f"There is no file {path}; correct the path.") from None
     except (ValueError, OSError, zipfile.BadZipFile, TypeError, AttributeError) as error:
         raise DataError(f"{path.name} is not an .npz file of plain arrays ({error}); prepare it anew.") from error
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to one compressed file, which gets its name only when it is complete.
+
+    Raises
+    ------
+    OSError : the folder does not exist or cannot be written, or the disk is full; nothing is left behind.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 VOID = 255  # in a mask: nothing is said of this pixel

@@ -15,24 +15,13 @@ from sklearn.metrics import roc_auc_score
 
 from sslbook.data.errors import DataError, shorten
 
+UNKNOWN = -1  # the label of what has none
 NOTHING_FOUND = frozenset("0 no non not none normal negative neg healthy benign control false".split())
-
-
 NO_FINDING = NOTHING_FOUND | frozenset("f n legit legitimate genuine good ok valid".split())
-
-
 FEW_VALUES = 10  # whole numbers with no more distinct values are categories
-
-
 FEWEST_FINDINGS = 20  # a column is not judged a leak by fewer
-
-
 LEAK = 0.995  # AUC
-
-
 ZONE = re.compile(r"(?:[zZ]|[T ]\S*[+-]\d\d(?::?\d\d)?)$")
-
-
 DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
 
 

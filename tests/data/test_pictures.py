@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslbook.data.pictures import full_scale, read_images
-from tests.conftest import picture, refuses
+from sslbook.data.pictures import full_scale, read_images, read_npz, write_npz
+from tests.conftest import files_in, picture, refuses
 
 
 def read(*paths, size=16, colour=False):
@@ -112,3 +112,20 @@ def test_floating_point_is_refused(tmp_path):
 def test_silly_size_is_refused(tmp_path):
     with refuses("size is 0"):
         read(picture(tmp_path / "a.png"), size=0)
+
+
+def test_arrays_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    arrays = {"signal": np.arange(6.0).reshape(2, 3), "names": np.array(["a", "bc"])}
+    write_npz(tmp_path / "x.npz", arrays)
+    for name, array in read_npz(tmp_path / "x.npz").items():
+        assert (array == arrays[name]).all()
+        assert array.dtype == arrays[name].dtype
+
+    def full_disk(stream, **_):
+        stream.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        write_npz(tmp_path / "y.npz", arrays)
+    assert files_in(tmp_path) == ["x.npz"]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from sslbook.data.card import DataCard, Described, own_data_card
 from sslbook.data.errors import DataError, shorten
-from sslbook.data.pictures import full_scale, image_files, read_images, read_npz
+from sslbook.data.pictures import full_scale, image_files, read_images, read_npz, write_npz
 from sslbook.data.splits import NPZ_KEYS, SPLIT_NAMES, complete_splits
 from sslbook.data.tables import NOTHING_FOUND
 
@@ -160,11 +160,7 @@ class Images(Described):
         for name, split in self.splits.items():
             parts = {"images": split.images, "labels": split.labels, "names": split.names, "groups": split.groups}
             arrays |= {f"{NPZ_KEYS[name]}_{k}": part for k, part in parts.items() if part is not None}
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        with part.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        part.replace(path)
+        write_npz(Path(path), arrays)
 
     @classmethod
     def from_npz(

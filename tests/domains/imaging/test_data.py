@@ -403,7 +403,7 @@ class TestNpz:
         for before, after in zip(images.splits.values(), again.splits.values(), strict=True):
             for field in ("images", "labels", "groups", "names"):
                 assert (getattr(before, field) == getattr(after, field)).all()
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["xrays.npz", "my xrays"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["my xrays", "xrays.npz"]
 
     def test_medmnist_layout(self, tmp_path):
         arrays = {}
