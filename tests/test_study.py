@@ -131,46 +131,6 @@ def stolen_cards() -> tuple[np.ndarray, np.ndarray]:
     return ((cards < 12) & (number <= cards % 5)).astype(int), cards
 
 
-@pytest.mark.parametrize("budget", [2, 5, 11, 12])
-def test_a_draw_of_findings_holds_whole_cards_and_rows_of_clean_ones(budget):
-    labels, cards = stolen_cards()
-    index = draw_findings(labels, budget, draw=3, groups=cards, negatives=200)
-    assert len(index) == len(set(index))
-    frauds, others = index[labels[index] == 1], index[labels[index] == 0]
-    assert len(set(cards[frauds])) == budget
-    assert set(frauds) == set(np.flatnonzero(np.isin(cards, cards[frauds]) & (labels == 1))), "all frauds of a card"
-    assert len(others) == 200 and cards[others].min() >= 12, "what is not known to be fraud does not pass for clean"
-    again, other = (draw_findings(labels, budget, draw, cards, 200) for draw in (3, 4))
-    assert np.array_equal(index, again)
-    assert (set(index) == set(other)) is (budget == 12), "all findings are drawn in one way"
-
-
-def test_a_larger_budget_of_findings_holds_the_smaller_one():
-    labels, cards = stolen_cards()
-    small, large = (set(draw_findings(labels, budget, 1, cards, negatives=50)) for budget in (3, 8))
-    assert small < large
-
-
-def test_findings_without_groups_and_fewer_clean_rows_than_asked_for():
-    labels = (np.arange(50) < 20).astype(int)
-    index = draw_findings(labels, 5, draw=0, negatives=1000)
-    assert labels[index].sum() == 5 and set(index[labels[index] == 0]) == set(range(20, 50))
-
-
-@pytest.mark.parametrize(
-    ("budget", "negatives", "message"),
-    [
-        (13, 100, "budget of 13 exceeds the 12 groups with a finding; use a smaller budget"),
-        (1, 100, "budget of 1 groups with a finding leaves none to validate on; use 2 or more"),
-        (5, 1, "1 rows of groups without a finding are too few; give 2 or more"),
-    ],
-)
-def test_findings_that_cannot_be_drawn(budget, negatives, message):
-    labels, cards = stolen_cards()
-    with pytest.raises(ValueError, match=message):
-        draw_findings(labels, budget, 0, cards, negatives)
-
-
 DRIVES = np.repeat(["a", "b", "c"], [60, 30, 10])
 
 

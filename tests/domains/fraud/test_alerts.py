@@ -1,0 +1,115 @@
+"""The alert queue and its metrics, against a loop over days."""
+
+import numpy as np
+import pytest
+
+from sslbook.domains.fraud.alerts import alert_outcomes, alert_queue, card_days, card_precision_at_k, money_saved
+from sslbook.metrics.base import bootstrap_weights
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def payments(n: int = 400, seed: int = 0) -> dict[str, np.ndarray]:
+    """Payments of 60 cards on 5 days; a fifth of the cards is stolen, half of whose payments are fraud."""
+    cards = rng(seed).integers(0, 60, n)
+    labels = ((cards % 5 == 0) & (rng(seed + 1).random(n) < 0.5)).astype(int)
+    return {
+        "labels": labels,
+        "scores": rng(seed + 2).random(n) + 0.3 * labels,
+        "days": rng(seed + 3).integers(0, 5, n),
+        "entities": np.array([f"card {c}" for c in cards]),
+    }
+
+
+def queue_by_brute_force(labels, scores, days, entities, k, amounts=None) -> tuple[list[float], list[float]]:
+    """Frauds found, and amounts caught, per day, as the handbook's loop does it."""
+    blocked, found, money = set(), [], []
+    for day in sorted(set(days)):
+        cards = {}
+        for i in np.flatnonzero(days == day):
+            if entities[i] not in blocked:
+                score, label, stolen = cards.get(entities[i], (-np.inf, 0, 0.0))
+                stolen += amounts[i] * labels[i] if amounts is not None else 0.0
+                cards[entities[i]] = (max(score, scores[i]), max(label, labels[i]), stolen)
+        top = sorted(cards, key=lambda card: -cards[card][0])[:k]
+        blocked |= {card for card in top if cards[card][1]}
+        found.append(sum(cards[card][1] for card in top))
+        money.append((sum(cards[card][2] for card in top), len(top)))
+    return found, money
+
+
+@pytest.mark.parametrize("k", [1, 3, 10, 40, 100])
+def test_card_precision_and_money_equal_the_loop_over_days(k):
+    case = payments()
+    amounts = rng(9).gamma(2, 50, 400)
+    found, money = queue_by_brute_force(**case, k=k, amounts=amounts)
+    assert card_precision_at_k(**case, k=k) == pytest.approx(np.mean(found) / k)
+    expected = np.mean([stolen - 7 * reviews for stolen, reviews in money])
+    assert money_saved(**case, amounts=amounts, k=k, cost_per_review=7) == pytest.approx(expected)
+    assert k > 3 or sum(found) < sum(queue_by_brute_force(**case, k=100)[0])
+
+
+@pytest.mark.parametrize("k", [1, 2, 7, 30, 200])
+def test_a_card_of_weight_two_is_two_cards(k):
+    case = payments()
+    amounts = rng(9).gamma(2, 50, 400)
+    weights = bootstrap_weights(400, 6, seed=1, groups=case["entities"])
+    weights[0, case["entities"] == "card 5"] = 20
+    precision = card_precision_at_k(**case, k=k, weights=weights)
+    euros = money_saved(**case, amounts=amounts, k=k, cost_per_review=7, weights=weights)
+    for row, value, euro in zip(weights.astype(int), precision, euros, strict=True):
+        rows = np.repeat(np.arange(400), row)
+        copy_number = np.concatenate([np.arange(w) for w in row])
+        many = {name: values[rows] for name, values in case.items()}
+        many["entities"] = np.array([f"{e}, {c}" for e, c in zip(many["entities"], copy_number, strict=True)])
+        found, money = queue_by_brute_force(**many, k=k, amounts=amounts[rows])
+        assert value == pytest.approx(sum(found) / 5 / k)
+        assert euro == pytest.approx(sum(stolen - 7 * reviews for stolen, reviews in money) / 5)
+
+
+def test_a_card_found_on_monday_is_not_found_again_on_tuesday():
+    labels, days = np.array([1, 0, 1, 0]), np.array([0, 0, 1, 1])
+    scores, cards = np.array([0.9, 0.1, 0.8, 0.2]), np.array([7, 8, 7, 8])
+    assert card_precision_at_k(labels, scores, days, cards, k=1) == 0.5
+    assert card_precision_at_k(labels, scores, days, None, k=1) == 1, "rows that stand alone are all new"
+    missed = scores[[1, 0, 2, 3]]
+    assert card_precision_at_k(labels, missed, days, cards, k=1) == 0.5, "who was not found stays in the queue"
+
+
+def test_idle_reviews_find_nothing():
+    assert card_precision_at_k(np.array([1, 0]), np.array([0.9, 0.1]), np.zeros(2, int), k=10) == 0.1
+
+
+def test_cards_of_equal_score_share_the_last_reviews():
+    labels = np.array([1] * 3 + [0] * 9)
+    for order in (labels, labels[::-1]):
+        assert card_precision_at_k(order, np.full(12, 0.5), np.zeros(12, int), k=4) == pytest.approx(3 / 12)
+    cases = card_days(labels, np.array([0.9] + [0.5] * 11), np.zeros(12, int))
+    ((top, reviews),) = alert_queue(cases, k=4)
+    assert len(top) == 12 and top["score"].iloc[0] == 0.9
+    np.testing.assert_allclose(reviews, [[1] + [3 / 11] * 11])
+
+
+def test_outcomes_of_the_queue_agree_with_the_metrics():
+    case, amounts = payments(), rng(9).gamma(2, 50, 400)
+    weights = np.array([1.0, 3.0])[rng(4).integers(0, 2, 60)][np.unique(case["entities"], return_inverse=True)[1]]
+    for given in (None, weights):
+        table = alert_outcomes(card_days(**case, amounts=amounts), [1, 10, 500], 7, given)
+        rows = None if given is None else given[None]
+        for k in table.index:
+            precision = np.ravel(card_precision_at_k(**case, k=k, weights=rows))[0]
+            euros = np.ravel(money_saved(**case, amounts=amounts, k=k, cost_per_review=7, weights=rows))[0]
+            assert table.loc[k, "frauds_found"] == pytest.approx(precision * k)
+            assert table.loc[k, "money_saved"] == pytest.approx(euros)
+        assert table["reviewed"].tolist()[:2] == [1, 10] and table.loc[500, "reviewed"] < 500
+        assert (table["frauds_found"] + table["false_alarms"]).tolist() == pytest.approx(table["reviewed"].tolist())
+
+
+def test_weights_that_cut_through_a_card_are_refused():
+    case = payments()
+    with pytest.raises(ValueError, match="weights differ within a card; resample and thin whole cards"):
+        card_precision_at_k(**case, weights=bootstrap_weights(400, 3))
+    case["entities"] = None
+    assert card_precision_at_k(**case, weights=bootstrap_weights(400, 3)).shape == (3,)
