@@ -1,4 +1,4 @@
-"""Fraud and risk: tables of events cut by time, and the cards, customers or policies they belong to."""
+"""Fraud and risk: tables of payments or claims, cut by time, and the cards or policies they belong to."""
 
 import lazy_loader
 
@@ -8,7 +8,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=("catalog", "data"),
     submod_attrs={
         "aggregates": ["card_aggregates", "rarity"],
-        "alerts": ["alert_outcomes", "alert_queue", "card_days", "card_precision_at_k", "money_saved"],
+        "alerts": [
+            "alert_outcomes",
+            "alert_queue",
+            "card_day_metrics",
+            "card_precision_at_k",
+            "money_saved",
+            "rank_card_days",
+        ],
         "data": ["TransactionSplit", "Transactions", "cut_creditcard"],
         "methods": ["draw_findings", "event_codes"],
         "widgets": ["alert_budget_slider", "alert_report"],

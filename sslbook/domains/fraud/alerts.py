@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from sslbook.metrics.base import Metric
+from sslbook.metrics.classification import average_precision, recall_at_false_positive_rate
 
-def card_days(
+
+def rank_card_days(
     labels: np.ndarray, scores: np.ndarray, days: np.ndarray, entities: np.ndarray | None = None,
     amounts: np.ndarray | None = None,
 ) -> pd.DataFrame:  # fmt: skip
@@ -25,34 +28,27 @@ def card_days(
     Returns
     -------
     frame of day, card (numbered from 0), score (the highest of the day), label (1 if any row is fraud), amount (of the
-    fraudulent rows) and case (a row of the card).
+    fraudulent rows) and row (the first of the card on that day).
     """
     cards = np.arange(len(labels)) if entities is None else np.unique(entities, return_inverse=True)[1]
     scores = scores[:, 1] if scores.ndim == 2 else scores
     stolen = np.where(labels == 1, 0.0 if amounts is None else amounts, 0.0)
-    rows = {
-        "day": days,
-        "card": cards,
-        "score": scores,
-        "label": labels,
-        "amount": stolen,
-        "case": np.arange(len(days)),
-    }
-    pooled = {"score": "max", "label": "max", "amount": "sum", "case": "min"}
+    rows = {"day": days, "card": cards, "score": scores, "label": labels, "amount": stolen, "row": range(len(days))}
+    pooled = {"score": "max", "label": "max", "amount": "sum", "row": "min"}
     table = pd.DataFrame(rows).groupby(["day", "card"], as_index=False).agg(pooled)
     return table.sort_values(["day", "score"], ascending=[True, False], ignore_index=True)
 
 
 def alert_queue(
-    cases: pd.DataFrame, k: int, weights: np.ndarray | None = None
+    card_days: pd.DataFrame, k: int, weights: np.ndarray | None = None
 ) -> Iterator[tuple[pd.DataFrame, np.ndarray]]:
     """Review the ``k`` most suspicious cards of every day; a card found fraudulent is blocked and not reviewed again.
 
     Parameters
     ----------
-    cases : from ``card_days``.
+    card_days : from ``rank_card_days``.
     k : cards that can be reviewed in a day. Cards of equal score share the last reviews.
-    weights : optional array, shape (replicates, n), equal for all rows of a card: a card of weight 2 is two cards.
+    weights : optional array, shape (replicates, n rows), equal for all rows of a card: a card of weight 2 is two cards.
 
     Yields
     ------
@@ -63,24 +59,24 @@ def alert_queue(
     ValueError
         If the weights differ within a card.
     """
-    card, case, guilty = (cases[name].to_numpy() for name in ("card", "case", "label"))
-    w = np.ones((1, case.max() + 1)) if weights is None else weights
-    if (w[0, case] != w[0, case[np.unique(card, return_index=True)[1]]][card]).any():
+    card, row, guilty = (card_days[name].to_numpy() for name in ("card", "row", "label"))
+    w = np.ones((1, row.max() + 1)) if weights is None else weights
+    if (w[0, row] != w[0, row[np.unique(card, return_index=True)[1]]][card]).any():
         raise ValueError("weights differ within a card; resample and thin whole cards, not rows.")
     offender = np.unique(np.where(np.isin(card, card[guilty == 1]), card, -1), return_inverse=True)[1]
     at_large = np.ones((len(w), offender.max() + 1))  # share of an offender that no review has found yet
-    for day in np.split(np.arange(len(cases)), np.flatnonzero(np.diff(cases["day"])) + 1):
-        scores, size = cases["score"].to_numpy()[day], 0
+    for day in np.split(np.arange(len(card_days)), np.flatnonzero(np.diff(card_days["day"])) + 1):
+        scores, size = card_days["score"].to_numpy()[day], 0
         while size < len(day):
             size = np.searchsorted(-scores, -scores[min(max(2 * k, 2 * size), len(day)) - 1], side="right")
             top = day[:size]
-            present = w[:, case[top]] * at_large[:, offender[top]]
+            present = w[:, row[top]] * at_large[:, offender[top]]
             if present.sum(axis=1).min() >= k:  # the first 2 k cards nearly always hold all that are reviewed
                 break
         share = _shared(present, scores[:size], k)
         caught = guilty[top] == 1
         at_large[:, offender[top[caught]]] *= 1 - share[:, caught]
-        yield cases.iloc[top], present * share
+        yield card_days.iloc[top], present * share
 
 
 def _shared(present: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
@@ -102,15 +98,15 @@ def card_precision_at_k(
 
     Parameters
     ----------
-    labels, scores, days, entities : as for ``card_days``.
+    labels, scores, days, entities : as for ``rank_card_days``.
     k, weights : as for ``alert_queue``.
 
     Returns
     -------
     array, shape (replicates,), or a scalar without weights.
     """
-    cases = card_days(labels, scores, days, entities)
-    caught = [reviews @ (top["label"].to_numpy() == 1) for top, reviews in alert_queue(cases, k, weights)]
+    queue = alert_queue(rank_card_days(labels, scores, days, entities), k, weights)
+    caught = [reviews @ (top["label"].to_numpy() == 1) for top, reviews in queue]
     value = np.mean(caught, axis=0) / k
     return value[0] if weights is None else value
 
@@ -125,28 +121,50 @@ def money_saved(
 
     amounts : float array, shape (n,), in the currency of ``cost_per_review``.
     """
-    cases = card_days(labels, scores, days, entities, amounts)
-    gains = [r @ (top["amount"].to_numpy() - cost_per_review) for top, r in alert_queue(cases, k, weights)]
+    queue = alert_queue(rank_card_days(labels, scores, days, entities, amounts), k, weights)
+    gains = [reviews @ (top["amount"].to_numpy() - cost_per_review) for top, reviews in queue]
     value = np.mean(gains, axis=0)
     return value[0] if weights is None else value
 
 
+def card_day_metrics(
+    labels: np.ndarray, days: np.ndarray, entities: np.ndarray, k: int = 100, rate: float = 0.001
+) -> dict[str, Metric]:
+    """What a study of card-days reports: average precision, ``card_precision_at_k``, recall at a false-positive rate.
+
+    Parameters
+    ----------
+    labels, days, entities : int arrays, shape (n_test,), 1 = fraud.
+    k : cards that can be reviewed in a day.
+    rate : largest share of the honest card-days that may be flagged, for the recall.
+    """
+    return {
+        "average_precision": Metric(lambda said, weights=None: average_precision(labels, said.scores, weights)),
+        f"card_precision_at_{k}": Metric(
+            lambda said, weights=None: card_precision_at_k(labels, said.scores, days, entities, k, weights)
+        ),
+        f"recall_at_{rate:.1%}": Metric(
+            lambda said, weights=None: recall_at_false_positive_rate(labels, said.scores, rate, weights)
+        ),
+    }
+
+
 def alert_outcomes(
-    cases: pd.DataFrame, reviews: Sequence[int], cost_per_review: float, weights: np.ndarray | None = None
+    card_days: pd.DataFrame, reviews: Sequence[int], cost_per_review: float, weights: np.ndarray | None = None
 ) -> pd.DataFrame:
     """What so many reviews a day bring on average: cards reviewed, frauds found, false alarms, money saved.
 
     Parameters
     ----------
-    cases : from ``card_days``.
+    card_days : from ``rank_card_days``.
     reviews : numbers of cards to review in a day, one row of the result each.
-    weights : optional float array, shape (n,), how many payments a payment stands for; equal within a card.
+    weights : optional float array, shape (n,), how many rows a row stands for; equal within a card.
     """
     weights = None if weights is None else weights[None]
     rows = []
     for k in reviews:
         days = [(top["label"].to_numpy() == 1, top["amount"].to_numpy(), reviewed[0])
-                for top, reviewed in alert_queue(cases, k, weights)]  # fmt: skip
+                for top, reviewed in alert_queue(card_days, k, weights)]  # fmt: skip
         found, stolen, looked_at = np.mean([(r @ fraud, r @ amount, r.sum()) for fraud, amount, r in days], axis=0)
         rows.append((looked_at, found, looked_at - found, stolen - cost_per_review * looked_at))
     columns = ["reviewed", "frauds_found", "false_alarms", "money_saved"]

@@ -17,6 +17,7 @@ from sslbook.data.errors import DataError, shorten
 from sslbook.data.sequences import DAY
 from sslbook.data.splits import remove_known, split_in_time
 from sslbook.data.tables import (
+    UNKNOWN,
     Table,
     check_columns,
     codes_of,
@@ -29,11 +30,11 @@ from sslbook.data.tables import (
     seconds_of,
     table_of,
     words_of,
-)
+)  # fmt: skip
 
 PARTS = ("train", "gap", "validation", "test", "removed")
-
-
+COMPONENTS = [f"V{i}" for i in range(1, 29)]
+LEGITIMATE = 284_315 / 15_347  # real rows for each legitimate row of the sample
 WHY_DETAIL = {
     "constant": "has one value in training",
     "date": "holds dates",
@@ -48,18 +49,18 @@ class TransactionSplit:
 
     Parameters
     ----------
-    time : float64 array (n,), seconds since `Transactions.start`.
+    time : float64 array (n,), seconds since ``Transactions.start``.
     numeric : float32 array (n, k), NaN where a value is missing.
-    categorical : int64 array (n, c), codes; 0 stands for a value that is missing or that no training row has.
-    labels : int64 array (n,), 1 the finding (a fraud), 0 not, -1 not known.
-    entities : int64 array (n,), codes of whom the event is of (card, customer, policy), or None.
+    categorical : int64 array (n, c), codes; 0 stands for a missing value and for one that no training row has.
+    labels : int64 array (n,), 1 = the finding (a fraud), 0 = none, ``UNKNOWN`` where nobody said.
+    entities : int64 array (n,), number of the card, customer or policy of each event; None where not given.
     weights : float64 array (n,), how many real events the row stands for.
     rows : int64 array (n,), number of the row in its source: lines of a .csv file, otherwise counted from 0.
-    details : (n rows) the columns that are neither input nor label nor time, to read.
+    details : the other columns, n rows, for people to read; no model sees them.
 
     Raises
     ------
-    DataError : unequal lengths.
+    DataError : fields of unequal length.
     """
 
     time: np.ndarray
@@ -88,7 +89,7 @@ class TransactionSplit:
         )
 
     def subset(self, index: np.ndarray) -> TransactionSplit:
-        """Return the events at `index` (positions or a boolean mask)."""
+        """Return the events at ``index`` (positions or a boolean mask)."""
         parts = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "details"}
         parts = {name: None if part is None else part[index] for name, part in parts.items()}
         return TransactionSplit(**parts, details=self.details.iloc[index].reset_index(drop=True))
@@ -96,25 +97,25 @@ class TransactionSplit:
     @property
     def labelled(self) -> TransactionSplit:
         """The events whose label is known."""
-        return self.subset(self.labels >= 0)
+        return self.subset(self.labels != UNKNOWN)
 
     @property
     def days(self) -> np.ndarray:
-        """Day of each event, counted from `Transactions.start`, int64 (n,)."""
+        """Day of each event, counted from ``Transactions.start``, int64 (n,)."""
         return np.floor(self.time / DAY).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Transactions(Described):
-    """A table of events in time order, cut so that nothing learnt in training was known too early.
+    """A table of events in time order, cut so that training uses only what was known when evaluation begins.
 
     Parameters
     ----------
-    everything : all events, those of no split too: histories of an entity need them.
-    split : str array (n,): "train"; "gap", the last events before evaluation begins, whose labels are not
-        known by then; "validation"; "test"; "removed", events of evaluation whose entity has a finding in
-        training, which is known by then.
-    numeric_names, categorical_names : of the columns.
+    everything : all events, also those of the gap and the removed ones: the history of an entity needs them.
+    split : str array (n,): "train"; "gap", the last events before evaluation begins, too recent for their labels to be
+        known; "validation"; "test"; "removed", later events of an entity that has a finding in training (a blocked
+        card).
+    numeric_names, categorical_names : names of the columns.
     categories : for each categorical column, the values behind codes 1, 2, ...
     data_card : source, licence and known problems.
     start : the midnight that times count from; None where the source has seconds.
@@ -122,8 +123,8 @@ class Transactions(Described):
 
     Raises
     ------
-    DataError : times out of order, splits that overlap in time or lie nearer than `delay`, an entity in
-        evaluation that is known from training, training or test with one class only.
+    DataError : times out of order, splits that overlap in time or lie nearer than ``delay``, an entity in evaluation
+        that has a finding in training, training or test with one class only.
     """
 
     everything: TransactionSplit
@@ -148,8 +149,8 @@ class Transactions(Described):
                 f"Event {i} of {self.name} is in {self.split[i]}, but its entity has a finding in training; mark "
                 "it as 'removed'."
             )
-        for part in ("train", "test") if (labels >= 0).any() else ():
-            known = labels[(self.split == part) & (labels >= 0)]
+        for part in ("train", "test") if (labels != UNKNOWN).any() else ():
+            known = labels[(self.split == part) & (labels != UNKNOWN)]
             if len(np.unique(known)) < 2:
                 raise DataError(
                     f"The {part} split of {self.name} holds {int((known == 1).sum())} findings and "
@@ -192,11 +193,11 @@ class Transactions(Described):
 
     @property
     def removed(self) -> TransactionSplit:
-        """The events of evaluation whose entity is known from training."""
+        """The events of evaluation whose entity has a finding in training."""
         return self.part("removed")
 
     def part(self, name: str) -> TransactionSplit:
-        """Return the events of one value of `split`."""
+        """Return the events of one value of ``split``."""
         return self.everything.subset(self.split == name)
 
     def __repr__(self) -> str:
@@ -206,13 +207,13 @@ class Transactions(Described):
     def counts(self) -> pd.DataFrame:
         """Rows, findings, rows without a label and entities (columns) in each split (rows).
 
-        Where rows stand for several real events, `stands_for` has their sum.
+        Where rows stand for several real events, ``stands_for`` has their sum.
         """
         whole, masks = self.everything, {name: self.split == name for name in PARTS}
         columns: dict[str, list] = {
             "rows": [int(mask.sum()) for mask in masks.values()],
             "findings": [int((whole.labels[mask] == 1).sum()) for mask in masks.values()],
-            "unlabelled": [int((whole.labels[mask] == -1).sum()) for mask in masks.values()],
+            "unlabelled": [int((whole.labels[mask] == UNKNOWN).sum()) for mask in masks.values()],
         }
         if whole.entities is not None:
             columns["entities"] = [len(np.unique(whole.entities[mask])) for mask in masks.values()]
@@ -231,15 +232,10 @@ class Transactions(Described):
         return f"{self.data_card._repr_html_()}<p>{html.escape(text)}</p>{self.counts().to_html()}"
 
     def thin(self, ratio: float, seed: int = 0) -> Transactions:
-        """Keep every finding and every event without a label, and one in `ratio` of the others.
+        """Keep every finding and every event without a label, and one in ``ratio`` (1 or more) of the others.
 
-        The gap and the removed events stay whole. In each split the weights of the events kept make up for
-        those left out. Histories of an entity must be computed before.
-
-        Parameters
-        ----------
-        ratio : at least 1.
-        seed : of the choice.
+        The gap and the removed events stay whole. In each split the weights of the events kept make up for those left
+        out. Compute the histories of entities first: they need every event.
         """
         if ratio < 1:
             raise DataError(f"ratio is {ratio}; give a number from 1: one in so many events is kept.")
@@ -258,33 +254,22 @@ class Transactions(Described):
 
     @classmethod
     def from_frame(
-        cls,
-        frame: pd.DataFrame | Table,
-        time: str,
-        label: str | None = None,
-        entity: str | None = None,
-        numeric: Sequence[str] | None = None,
-        categorical: Sequence[str] | None = None,
-        positive: object = None,
-        weight: str | None = None,
-        validation: float = 0.15,
-        test: float = 0.25,
-        delay: str | float = "7D",
-        name: str = "own table",
-        title: str | None = None,
-        data_card: DataCard | None = None,
-    ) -> Transactions:
+        cls, frame: pd.DataFrame | Table, time: str, label: str | None = None, entity: str | None = None,
+        numeric: Sequence[str] | None = None, categorical: Sequence[str] | None = None, positive: object = None,
+        weight: str | None = None, validation: float = 0.15, test: float = 0.25, delay: str | float = "7D",
+        name: str = "own table", title: str | None = None, data_card: DataCard | None = None,
+    ) -> Transactions:  # fmt: skip
         """Take a table that is in memory, one event per row, and cut it by time.
 
         Parameters
         ----------
-        frame : the table, as a DataFrame or as `sslbook.data.tables.read_table` gives it.
+        frame : the table, as a DataFrame or as ``sslbook.data.tables.read_table`` gives it.
         time : column of ISO dates or times, with or without a zone, or of seconds.
         label : column of two values; empty where the label is not known. None: no label is known.
-        entity : column of whom the event is of (card, customer, policy).
-        numeric, categorical : columns to learn from; the others go to `details`. Where both are None: numbers
-            are numeric; words, booleans and whole numbers of at most ten values are categorical; dates, text
-            that is mostly different in every row, and row counters go to `details`, and the card says so.
+        entity : column that says which card, customer or policy an event belongs to.
+        numeric, categorical : columns to learn from; the others go to ``details``. Where both are None: numbers are
+            numeric; words, booleans and whole numbers of at most ten values are categorical; dates, text that is mostly
+            different in every row, and row counters go to ``details``, and the data card says so.
         positive : label value of the finding; by default the one unlike no, 0, false, normal or legit.
         weight : column of how many real events a row stands for.
         validation, test : shares of the events, at the end of the table.
@@ -294,8 +279,8 @@ class Transactions(Described):
 
         Raises
         ------
-        DataError : a column lacks or has two roles, a time cannot be read, a number is infinite, a label has
-            other than two values, equal events have different labels, no events or one class is left for a split.
+        DataError : a column that is not there or has two roles, an unreadable time, an infinite number, a label without
+            exactly two values, equal events with different labels, no events or a single class in a split.
 
         Warns
         -----
@@ -305,55 +290,44 @@ class Transactions(Described):
         _check_columns(table, (time, label, entity, weight), numeric, categorical)
         notes: list[str] = []
         seconds, start = seconds_of(table, time)
-        labels = np.full(len(seconds), -1, np.int64) if label is None else findings_of(table, label, positive)
+        labels = np.full(len(seconds), UNKNOWN, np.int64) if label is None else findings_of(table, label, positive)
         kept = _in_order(table, (time, label), seconds, labels, notes)
         table, seconds, labels = table.take(kept), seconds[kept], labels[kept]
         entities = _entity_codes(table, entity, notes)
         late = _seconds(delay)
         split = remove_known(split_in_time(seconds, validation, test, late), labels, entities)
+        training = split == "train"
         if numeric is None and categorical is None:
             others = [column for column in table.frame if column not in (time, label, entity, weight)]
-            numeric, categorical = _infer(table, others, split == "train", notes)
-        numeric, categorical = (
-            _varied(table, names or (), split == "train", notes) for names in (numeric, categorical)
-        )
+            numeric, categorical = _infer(table, others, training, notes)
+        numeric, categorical = (_varied(table, names or (), training, notes) for names in (numeric, categorical))
         if not numeric and not categorical:
             raise DataError(f"{table.name} has no column to learn from; add some beside time, label and entity.")
-        numbers, codes, categories = _inputs(table, numeric, categorical, split == "train", notes)
-        used = {time, label, weight, *numeric, *categorical}
-        details = table.frame[[column for column in table.frame if column not in used]]
-        events = TransactionSplit(
-            seconds,
-            numbers,
-            codes,
-            labels,
-            entities,
-            _weights(table, weight),
-            table.frame.index.to_numpy(dtype=np.int64),
-            details.reset_index(drop=True),
-        )
-        _warn_of_leaks(table.name, events.subset(split == "train"), (*numeric, *categorical), notes)
+        numbers, codes, categories = _inputs(table, numeric, categorical, training, notes)
+        used = (time, label, weight, *numeric, *categorical)
+        details = table.frame[[column for column in table.frame if column not in used]].reset_index(drop=True)
+        rows = table.frame.index.to_numpy(dtype=np.int64)
+        weights = _weights(table, weight)
+        events = TransactionSplit(seconds, numbers, codes, labels, entities, weights, rows, details)
+        _warn_of_leaks(table.name, events.subset(training), (*numeric, *categorical), notes)
         data_card = data_card or own_data_card(name, title or name, ())
         data_card = replace(data_card, known_problems=(*data_card.known_problems, *notes))
         return cls(events, split, numeric, categorical, categories, data_card, start, late)
 
     @classmethod
     def from_csv(cls, path: Path | str, time: str, **options: Any) -> Transactions:
-        """Read a comma-separated file in UTF-8 with a header; options as for `from_frame`."""
+        """Read a comma-separated file in UTF-8 with a header; options as for ``from_frame``."""
         path = Path(path)
         return cls.from_frame(read_table(path), time, **{"name": path.stem, "title": f"Table {path.name}"} | options)
 
     @classmethod
     def from_parquet(cls, path: Path | str, time: str, **options: Any) -> Transactions:
-        """Read a .parquet file; options as for `from_frame`."""
+        """Read a .parquet file; options as for ``from_frame``."""
         return cls.from_csv(path, time, **options)
 
 
 def _check_columns(
-    table: Table,
-    roles: Sequence[str | None],
-    numeric: Sequence[str] | None,
-    categorical: Sequence[str] | None,
+    table: Table, roles: Sequence[str | None], numeric: Sequence[str] | None, categorical: Sequence[str] | None
 ) -> None:
     """Refuse columns that are not there, and columns with two roles."""
     for what, names in (("numeric", numeric), ("categorical", categorical)):
@@ -387,13 +361,13 @@ def _in_order(
         notes.append(f"The rows were not in the order of {named[0]}; they have been sorted.")
     same = table.frame.drop(columns=[column for column in named if column]).assign(**{named[0]: time})
     group = same.groupby(list(same), dropna=False, sort=False).ngroup().to_numpy()
-    known = pd.Series(np.where(labels >= 0, labels, np.nan)).groupby(group)
+    known = pd.Series(np.where(labels == UNKNOWN, np.nan, labels)).groupby(group)
     table.refuse(
         known.transform("nunique") > 1,
         f"equal rows with different values of {named[1]}",
         "correct the label, or add a column that tells the rows apart",
     )
-    labelled_first = order[np.argsort(labels[order] < 0, kind="stable")]
+    labelled_first = order[np.argsort(labels[order] == UNKNOWN, kind="stable")]
     _, first = np.unique(group[labelled_first], return_index=True)
     kept = np.zeros(len(time), dtype=bool)
     kept[labelled_first[first]] = True
@@ -420,31 +394,29 @@ def _weights(table: Table, weight: str | None) -> np.ndarray:
     return pd.to_numeric(table.frame[weight]).to_numpy(dtype=np.float64)
 
 
-def _infer(
-    table: Table, columns: Sequence[str], training: np.ndarray, notes: list[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the numeric and the categorical columns, judged by the training rows alone; say what is neither."""
+def _infer(table: Table, columns: Sequence[str], training: np.ndarray, notes: list[str]) -> tuple[list[str], list[str]]:
+    """Return the numeric and the categorical columns, judged by training rows alone; note those that are neither."""
     kinds = {column: kind_of(table.frame[column][training]) for column in columns}
-    for column, kind in kinds.items():
-        if kind in WHY_DETAIL:
-            notes.append(f"Column {column!r} {WHY_DETAIL[kind]}; it is no input, and kept in details.")
-    numeric, categorical = (tuple(c for c, kind in kinds.items() if kind == k) for k in ("number", "category"))
+    notes.extend(_not_an_input(column, kind) for column, kind in kinds.items() if kind in WHY_DETAIL)
+    numeric, categorical = ([c for c in columns if kinds[c] == kind] for kind in ("number", "category"))
     return numeric, categorical
 
 
 def _varied(table: Table, columns: Sequence[str], training: np.ndarray, notes: list[str]) -> tuple[str, ...]:
-    """Leave out the columns that have one value in training, and say so."""
+    """Leave out the columns that have one value in training, and note them."""
     constant = [column for column in columns if is_constant(table.frame[column][training])]
-    notes.extend(
-        f"Column {column!r} {WHY_DETAIL['constant']}; it is no input, and kept in details." for column in constant
-    )
+    notes.extend(_not_an_input(column, "constant") for column in constant)
     return tuple(column for column in columns if column not in constant)
+
+
+def _not_an_input(column: str, kind: str) -> str:
+    return f"Column {column!r} {WHY_DETAIL[kind]}; it is no input, and kept in details."
 
 
 def _inputs(
     table: Table, numeric: Sequence[str], categorical: Sequence[str], training: np.ndarray, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[str, ...], ...]]:
-    """Return the numbers (n, k), the codes (n, c) and what they stand for; count what is missing or new."""
+    """Return the numbers (n, k), the codes (n, c) and their categories; note how many values are missing or new."""
     numbers = [numbers_of(table, column) for column in numeric]
     coded = [codes_of(table.frame[column], training) for column in categorical]
     for column, values in zip(numeric, numbers, strict=True):
@@ -469,7 +441,7 @@ def _inputs(
 
 
 def _warn_of_leaks(name: str, train: TransactionSplit, columns: Sequence[str], notes: list[str]) -> None:
-    """Warn of each column that alone tells the label, and note it."""
+    """Warn of each column that tells the label without the others, and note it."""
     for column, auc in leaks(train.labels, train.numeric, train.categorical, columns).items():
         note = (
             f"Column {column!r} alone tells the label in training (AUC {auc:.3f}): it may have been filled in after "
@@ -477,12 +449,6 @@ def _warn_of_leaks(name: str, train: TransactionSplit, columns: Sequence[str], n
         )
         warnings.warn(f"{name}: {note}", stacklevel=3)
         notes.append(note)
-
-
-COMPONENTS = [f"V{i}" for i in range(1, 29)]
-
-
-LEGITIMATE = 284_315 / 15_347  # real rows for each legitimate row of the sample
 
 
 def cut_creditcard(table: pd.DataFrame | Table, data_card: DataCard, legitimate: float = 1.0) -> Transactions:

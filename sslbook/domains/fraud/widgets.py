@@ -8,20 +8,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sslbook.domains.fraud.alerts import alert_outcomes, card_days
+from sslbook.domains.fraud.alerts import alert_outcomes, rank_card_days
 from sslbook.plots import PALETTE
 from sslbook.widgets import interact
 
 
 def alert_report(
-    cases: pd.DataFrame, reviews: int, cost_per_review: float, weights: np.ndarray | None = None,
+    card_days: pd.DataFrame, reviews: int, cost_per_review: float, weights: np.ndarray | None = None,
     currency: str = "EUR", title: str = "",
 ) -> Figure:  # fmt: skip
     """Say what so many reviews a day bring, and draw it among other numbers of reviews.
 
     Parameters are those of ``alert_outcomes``, for one number of reviews.
     """
-    table = alert_outcomes(cases, _review_steps(cases, weights, reviews), cost_per_review, weights)
+    table = alert_outcomes(card_days, _review_steps(card_days, weights, reviews), cost_per_review, weights)
     chosen, best = table.loc[reviews], table["money_saved"].idxmax()
     print(
         f"{reviews:,} reviews a day find {chosen['frauds_found']:.1f} fraudulent cards and raise "
@@ -50,18 +50,18 @@ def alert_budget_slider(
     entities: np.ndarray | None = None, weights: np.ndarray | None = None, cost_per_review: float = 5.0,
     currency: str = "EUR", title: str = "",
 ) -> None:  # fmt: skip
-    """A slider over the reviews a day, with ``alert_report`` below it; parameters as for ``card_days``."""
-    cases = card_days(labels, scores, days, entities, amounts)
-    steps = _review_steps(cases, weights)
+    """A slider over the reviews a day, with ``alert_report`` below it; parameters as for ``rank_card_days``."""
+    card_days = rank_card_days(labels, scores, days, entities, amounts)
+    steps = _review_steps(card_days, weights)
     interact(
-        lambda reviews: alert_report(cases, reviews, cost_per_review, weights, currency, title),
+        lambda reviews: alert_report(card_days, reviews, cost_per_review, weights, currency, title),
         reviews=ipywidgets.SelectionSlider(options=steps, value=steps[len(steps) // 2], description="reviews a day"),
     )
 
 
-def _review_steps(cases: pd.DataFrame, weights: np.ndarray | None, *more: int) -> list[int]:
+def _review_steps(card_days: pd.DataFrame, weights: np.ndarray | None, *more: int) -> list[int]:
     """1, 2, 5, 10, 20, 50 ... up to the cards of the busiest day."""
-    counts = np.ones(len(cases)) if weights is None else weights[cases["case"]]
-    most = int(np.bincount(pd.factorize(cases["day"])[0], counts).max())
+    counts = np.ones(len(card_days)) if weights is None else weights[card_days["row"]]
+    most = int(np.bincount(pd.factorize(card_days["day"])[0], counts).max())
     steps = {base * 10**power for power in range(len(str(most))) for base in (1, 2, 5)}
     return sorted({step for step in steps if step < most} | {most, *more})

@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from sslbook.domains.fraud.alerts import alert_outcomes, alert_queue, card_days, card_precision_at_k, money_saved
+from sslbook.domains.fraud.alerts import (
+    alert_outcomes,
+    alert_queue,
+    card_day_metrics,
+    card_precision_at_k,
+    money_saved,
+    rank_card_days,
+)
 from sslbook.metrics.base import bootstrap_weights
+from sslbook.metrics.classification import Prediction, average_precision, recall_at_false_positive_rate
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -86,8 +94,8 @@ def test_cards_of_equal_score_share_the_last_reviews():
     labels = np.array([1] * 3 + [0] * 9)
     for order in (labels, labels[::-1]):
         assert card_precision_at_k(order, np.full(12, 0.5), np.zeros(12, int), k=4) == pytest.approx(3 / 12)
-    cases = card_days(labels, np.array([0.9] + [0.5] * 11), np.zeros(12, int))
-    ((top, reviews),) = alert_queue(cases, k=4)
+    ranked = rank_card_days(labels, np.array([0.9] + [0.5] * 11), np.zeros(12, int))
+    ((top, reviews),) = alert_queue(ranked, k=4)
     assert len(top) == 12 and top["score"].iloc[0] == 0.9
     np.testing.assert_allclose(reviews, [[1] + [3 / 11] * 11])
 
@@ -96,7 +104,7 @@ def test_outcomes_of_the_queue_agree_with_the_metrics():
     case, amounts = payments(), rng(9).gamma(2, 50, 400)
     weights = np.array([1.0, 3.0])[rng(4).integers(0, 2, 60)][np.unique(case["entities"], return_inverse=True)[1]]
     for given in (None, weights):
-        table = alert_outcomes(card_days(**case, amounts=amounts), [1, 10, 500], 7, given)
+        table = alert_outcomes(rank_card_days(**case, amounts=amounts), [1, 10, 500], 7, given)
         rows = None if given is None else given[None]
         for k in table.index:
             precision = np.ravel(card_precision_at_k(**case, k=k, weights=rows))[0]
@@ -113,3 +121,18 @@ def test_weights_that_cut_through_a_card_are_refused():
         card_precision_at_k(**case, weights=bootstrap_weights(400, 3))
     case["entities"] = None
     assert card_precision_at_k(**case, weights=bootstrap_weights(400, 3)).shape == (3,)
+
+
+def test_metrics_of_card_days_are_bound_to_their_test():
+    case = payments()
+    labels, scores, days, entities = (case[name] for name in ("labels", "scores", "days", "entities"))
+    said = Prediction(np.stack([1 - scores, scores], axis=1), (scores > 1).astype(int))
+    metrics = card_day_metrics(labels, days, entities, k=7, rate=0.02)
+    assert list(metrics) == ["average_precision", "card_precision_at_7", "recall_at_2.0%"]
+    assert all(metric.higher_is_better for metric in metrics.values())
+    for weights in (None, bootstrap_weights(400, 5, groups=entities)):
+        found = [metric(said, weights) for metric in metrics.values()]
+        expected = [average_precision(labels, scores, weights),
+                    card_precision_at_k(labels, scores, days, entities, 7, weights),
+                    recall_at_false_positive_rate(labels, scores, 0.02, weights)]  # fmt: skip
+        np.testing.assert_array_equal(found, [np.atleast_1d(value) for value in expected])

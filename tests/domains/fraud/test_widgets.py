@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from sslbook import widgets
-from sslbook.domains.fraud.alerts import card_days
+from sslbook.domains.fraud.alerts import rank_card_days
 from sslbook.domains.fraud.widgets import alert_budget_slider, alert_report
 
 
@@ -48,7 +48,7 @@ def queue(n: int = 300) -> dict[str, np.ndarray]:
 
 
 def test_alert_report_says_and_draws_what_the_reviews_bring(capsys):
-    figure = alert_report(card_days(**queue()), reviews=30, cost_per_review=5, title="SIMULATED: alerts")
+    figure = alert_report(rank_card_days(**queue()), reviews=30, cost_per_review=5, title="SIMULATED: alerts")
     assert capsys.readouterr().out.strip() == (
         "30 reviews a day find 10.0 fraudulent cards and raise 20.0 false alarms; they save EUR 350 a day. "
         "Of 8 numbers tried, 10 save most: EUR 450."
@@ -66,7 +66,7 @@ def test_alert_report_says_and_draws_what_the_reviews_bring(capsys):
 def test_alert_report_of_a_thinned_test_counts_what_the_payments_stand_for(capsys):
     case = queue()
     weights = np.where(case["labels"] == 1, 1.0, 20.0)
-    figure = alert_report(card_days(**case), 110, 5, weights, currency="USD")
+    figure = alert_report(rank_card_days(**case), 110, 5, weights, currency="USD")
     assert "find 10.0 fraudulent cards and raise 100.0 false alarms; they save USD -50" in capsys.readouterr().out
     assert figure.axes[0].lines[0].get_xdata()[-1] == 10 + 90 * 20, "up to the cards of the busiest day"
 
