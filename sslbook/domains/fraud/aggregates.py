@@ -1,7 +1,8 @@
-"""What a fraud analyst computes by hand."""
+"""What a fraud analyst computes by hand from the history of a card."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 
 import numpy as np
@@ -12,7 +13,7 @@ from sslbook.domains.fraud.data import Transactions, TransactionSplit
 
 
 def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
-    """What a fraud analyst would know of a card at the end of a day; one row per card and day with payments.
+    """What a fraud analyst would know of a card at the end of a day.
 
     Counts, sums and means over 1, 7 and 30 days; today against the card's own month; payments whose category, place or
     hour the card has not had for 7 or 30 days; small, nightly and online payments; repeats at one merchant; how rare
@@ -22,41 +23,42 @@ def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
     ----------
     table : payments with the number ``amount``, categories, an entity, and ``merchant`` among the details where known.
     days : ``EntityDays(table.everything.entities, table.everything.days)``
+
+    Returns
+    -------
+    float32 frame of about a hundred columns, one row per card and day with payments, in the order of ``days``.
     """
-    events = table.everything
+    narrow = {name: values.astype(np.float32) for name, values in _columns(table, days)}  # wide ones fill a gigabyte
+    return pd.DataFrame(narrow, copy=False)
+
+
+def _columns(table: Transactions, days: EntityDays) -> Iterator[tuple[str, np.ndarray]]:
+    """Compute the columns one after the other."""
+    events, fields = table.everything, dict(zip(table.categorical_names, table.everything.categorical.T, strict=True))
     amount = events.numeric[:, table.numeric_names.index("amount")].astype(float)
     amount = np.where(np.isnan(amount), np.nanmedian(amount), amount)  # one gap would spoil all later sums of its card
     hour = (events.time % DAY // 3600).astype(int)
-    habits = dict(zip(table.categorical_names, events.categorical.T, strict=True))
     online = np.zeros(len(events), dtype=bool)
-    for codes, values in zip(habits.values(), table.categories, strict=True):
+    for codes, values in zip(fields.values(), table.categories, strict=True):
         online |= codes == (values.index("online") + 1 if "online" in values else -1)
-    columns = _sums(days, events, amount, online) | _against_the_month(days, amount)
-    for name, codes in habits.items():
-        columns |= _against_its_kind(days, events.entities, codes, amount, name)
-    combined = {f"{name}_and_hour": codes * 6 + hour // 4 for name, codes in habits.items()}
-    if len(habits) > 1:
-        combined["_and_".join(habits)] = reduce(_pairs, habits.values())
+    yield from _sums(days, events, amount, online)
+    yield from _against_the_month(days, amount).items()
+    for name, codes in fields.items():
+        yield from _against_its_kind(days, events.entities, codes, amount, name).items()
+    combined = {f"{name}_and_hour": codes * 6 + hour // 4 for name, codes in fields.items()}
+    if len(fields) > 1:
+        combined["_and_".join(fields)] = reduce(_pairs, fields.values())
     if "merchant" in events.details:
-        habits["merchant"] = pd.factorize(events.details["merchant"])[0]
-    for name, codes in (habits | combined | {"hour": hour // 2}).items():
-        since = time_since_last(events.time, _pairs(events.entities, codes))
-        for span in (7, 30) if name in habits else (30,):
-            new = days.total(since >= span * DAY)  # a month for the first time of all
-            columns[f"new_{name}_{span}"] = days.at(new)
-        columns[f"new_{name}_30_in_3_days"] = days.at(days.window(new, 3))
-        columns[f"new_{name}_30_in_7_days"] = days.at(days.window(new, 7))
-        if name == "merchant":
-            again = days.total(since < 2 * DAY)
-            columns |= {"repeats_1": days.at(again), "repeats_3": days.at(days.window(again, 3))}
-    fields = habits | combined | {"hour": hour // 2, "amount": np.digitize(amount, np.geomspace(1, 1000, 15))}
-    rare = np.stack([rarity(events.entities, codes) for codes in fields.values()], axis=1)
-    for i, values in enumerate(days.deviations(rare).T):
-        columns[f"rarity_{list(fields)[i // 6]}_{i % 6}"] = values
-    columns["shortest_gap"] = -days.largest(-np.log(time_since_last(events.time, events.entities) + 60))
-    columns["days_since_last"] = pd.Series(days.day).groupby(days.entity).diff().fillna(30).to_numpy()
-    columns["weekday"] = days.day % 7
-    return pd.DataFrame(columns).astype(np.float32)
+        fields["merchant"] = pd.factorize(events.details["merchant"])[0]
+    for name, codes in (fields | combined | {"hour": hour // 2}).items():
+        yield from _new(days, events, codes, name, spans=(7, 30) if name in fields else (30,))
+    fields |= combined | {"hour": hour // 2, "amount": np.digitize(amount, np.geomspace(1, 1000, 15))}
+    for name, codes in fields.items():
+        rare = days.deviations(rarity(events.entities, codes)[:, None])
+        yield from ((f"rarity_{name}_{i}", values) for i, values in enumerate(rare.T))
+    yield "shortest_gap", -days.largest(-np.log(time_since_last(events.time, events.entities) + 60))
+    yield "days_since_last", pd.Series(days.day).groupby(days.entity).diff().fillna(30).to_numpy()
+    yield "weekday", days.day % 7
 
 
 def rarity(entities: np.ndarray, codes: np.ndarray, prior: float = 5.0) -> np.ndarray:
@@ -86,18 +88,33 @@ def _pairs(entities: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return entities * (int(codes.max()) + 1) + codes
 
 
-def _sums(days: EntityDays, events: TransactionSplit, amount: np.ndarray, online: np.ndarray) -> dict[str, np.ndarray]:
+def _sums(
+    days: EntityDays, events: TransactionSplit, amount: np.ndarray, online: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
     """Counts and sums over 1, 7 and 30 days."""
     small, tiny = amount < 5, amount < 2
     dense = {name: days.total(values) for name, values in (
         ("count", np.ones(len(amount))), ("sum", amount), ("nightly", events.time % DAY < DAY / 4), ("small", small),
         ("online", online), ("small_online", small & online), ("tiny_online", tiny & online))}  # fmt: skip
-    columns = {}
     for span in (1, 7, 30):
         spans = {name: days.at(days.window(values, span)) for name, values in dense.items()}
-        columns |= {f"{name}_{span}": np.log1p(v) if name == "sum" else v for name, v in spans.items()}
-        columns[f"mean_{span}"] = np.log1p(spans["sum"] / spans["count"])
-    return columns
+        yield from ((f"{name}_{span}", np.log1p(v) if name == "sum" else v) for name, v in spans.items())
+        yield f"mean_{span}", np.log1p(spans["sum"] / spans["count"])
+
+
+def _new(
+    days: EntityDays, events: TransactionSplit, codes: np.ndarray, name: str, spans: tuple[int, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Payments with a code that the card has not had for so many days, and of merchants the repeats in two days."""
+    since = time_since_last(events.time, _pairs(events.entities, codes))
+    for span in spans:
+        new = days.total(since >= span * DAY)  # a month for the first time of all
+        yield f"new_{name}_{span}", days.at(new)
+    for within in (3, 7):
+        yield f"new_{name}_30_in_{within}_days", days.at(days.window(new, within))
+    if name == "merchant":
+        again = days.total(since < 2 * DAY)
+        yield from (("repeats_1", days.at(again)), ("repeats_3", days.at(days.window(again, 3))))
 
 
 def _against_its_kind(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -138,14 +138,14 @@ def card_day_metrics(
     k : cards that can be reviewed in a day.
     rate : largest share of the honest card-days that may be flagged, for the recall.
     """
+
+    def metric(score: Callable, *given: object) -> Metric:
+        return Metric(lambda said, weights=None: score(labels, said.scores, *given, weights))
+
     return {
-        "average_precision": Metric(lambda said, weights=None: average_precision(labels, said.scores, weights)),
-        f"card_precision_at_{k}": Metric(
-            lambda said, weights=None: card_precision_at_k(labels, said.scores, days, entities, k, weights)
-        ),
-        f"recall_at_{rate:.1%}": Metric(
-            lambda said, weights=None: recall_at_false_positive_rate(labels, said.scores, rate, weights)
-        ),
+        "average_precision": metric(average_precision),
+        f"card_precision_at_{k}": metric(card_precision_at_k, days, entities, k),
+        f"recall_at_{rate:.1%}": metric(recall_at_false_positive_rate, rate),
     }
 
 

@@ -12,25 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sslbook.data import tables
 from sslbook.data.card import DataCard, Described, own_data_card
 from sslbook.data.errors import DataError, shorten
 from sslbook.data.sequences import DAY
 from sslbook.data.splits import remove_known, split_in_time
-from sslbook.data.tables import (
-    UNKNOWN,
-    Table,
-    check_columns,
-    codes_of,
-    findings_of,
-    is_constant,
-    kind_of,
-    leaks,
-    numbers_of,
-    read_table,
-    seconds_of,
-    table_of,
-    words_of,
-)  # fmt: skip
+from sslbook.data.tables import UNKNOWN, Table  # fmt: skip
 
 PARTS = ("train", "gap", "validation", "test", "removed")
 COMPONENTS = [f"V{i}" for i in range(1, 29)]
@@ -286,11 +273,13 @@ class Transactions(Described):
         -----
         UserWarning : a column alone tells the training labels (AUC of 0.995 or more); it stays in.
         """
-        table = frame if isinstance(frame, Table) else table_of(frame, "The table")
+        table = frame if isinstance(frame, Table) else tables.table_of(frame, "The table")
         _check_columns(table, (time, label, entity, weight), numeric, categorical)
         notes: list[str] = []
-        seconds, start = seconds_of(table, time)
-        labels = np.full(len(seconds), UNKNOWN, np.int64) if label is None else findings_of(table, label, positive)
+        seconds, start = tables.seconds_of(table, time)
+        labels = (
+            np.full(len(seconds), UNKNOWN, np.int64) if label is None else tables.findings_of(table, label, positive)
+        )
         kept = _in_order(table, (time, label), seconds, labels, notes)
         table, seconds, labels = table.take(kept), seconds[kept], labels[kept]
         entities = _entity_codes(table, entity, notes)
@@ -318,7 +307,9 @@ class Transactions(Described):
     def from_csv(cls, path: Path | str, time: str, **options: Any) -> Transactions:
         """Read a comma-separated file in UTF-8 with a header; options as for ``from_frame``."""
         path = Path(path)
-        return cls.from_frame(read_table(path), time, **{"name": path.stem, "title": f"Table {path.name}"} | options)
+        return cls.from_frame(
+            tables.read_table(path), time, **{"name": path.stem, "title": f"Table {path.name}"} | options
+        )
 
     @classmethod
     def from_parquet(cls, path: Path | str, time: str, **options: Any) -> Transactions:
@@ -334,7 +325,7 @@ def _check_columns(
         if isinstance(names, str):
             raise DataError(f"{what} is {names!r}; give a list of columns, [{names!r}].")
     named = "time, label, entity, weight, numeric and categorical"
-    check_columns(table, (*roles, *(numeric or ()), *(categorical or ())), named)
+    tables.check_columns(table, (*roles, *(numeric or ()), *(categorical or ())), named)
 
 
 def _seconds(delay: str | float) -> float:
@@ -381,7 +372,7 @@ def _entity_codes(table: Table, entity: str | None, notes: list[str]) -> np.ndar
     if entity is None:
         notes.append("No entity was given: events of one card or customer are on both sides of the splits.")
         return None
-    words = words_of(table.frame[entity])
+    words = tables.words_of(table.frame[entity])
     table.refuse(words.isna(), f"no {entity}", "fill it in, or leave out entity=")
     return pd.factorize(words)[0].astype(np.int64)
 
@@ -389,14 +380,14 @@ def _entity_codes(table: Table, entity: str | None, notes: list[str]) -> np.ndar
 def _weights(table: Table, weight: str | None) -> np.ndarray:
     if weight is None:
         return np.ones(len(table.frame))
-    weights = numbers_of(table, weight).astype(np.float64)
+    weights = tables.numbers_of(table, weight).astype(np.float64)
     table.refuse(~(weights > 0), f"a {weight} that is not above 0", "mend it", table.frame[weight])
     return pd.to_numeric(table.frame[weight]).to_numpy(dtype=np.float64)
 
 
 def _infer(table: Table, columns: Sequence[str], training: np.ndarray, notes: list[str]) -> tuple[list[str], list[str]]:
     """Return the numeric and the categorical columns, judged by training rows alone; note those that are neither."""
-    kinds = {column: kind_of(table.frame[column][training]) for column in columns}
+    kinds = {column: tables.kind_of(table.frame[column][training]) for column in columns}
     notes.extend(_not_an_input(column, kind) for column, kind in kinds.items() if kind in WHY_DETAIL)
     numeric, categorical = ([c for c in columns if kinds[c] == kind] for kind in ("number", "category"))
     return numeric, categorical
@@ -404,7 +395,7 @@ def _infer(table: Table, columns: Sequence[str], training: np.ndarray, notes: li
 
 def _varied(table: Table, columns: Sequence[str], training: np.ndarray, notes: list[str]) -> tuple[str, ...]:
     """Leave out the columns that have one value in training, and note them."""
-    constant = [column for column in columns if is_constant(table.frame[column][training])]
+    constant = [column for column in columns if tables.is_constant(table.frame[column][training])]
     notes.extend(_not_an_input(column, "constant") for column in constant)
     return tuple(column for column in columns if column not in constant)
 
@@ -417,8 +408,8 @@ def _inputs(
     table: Table, numeric: Sequence[str], categorical: Sequence[str], training: np.ndarray, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, tuple[tuple[str, ...], ...]]:
     """Return the numbers (n, k), the codes (n, c) and their categories; note how many values are missing or new."""
-    numbers = [numbers_of(table, column) for column in numeric]
-    coded = [codes_of(table.frame[column], training) for column in categorical]
+    numbers = [tables.numbers_of(table, column) for column in numeric]
+    coded = [tables.codes_of(table.frame[column], training) for column in categorical]
     for column, values in zip(numeric, numbers, strict=True):
         if np.isnan(values).any():
             notes.append(f"Column {column!r} is missing in {np.isnan(values).sum():,} rows.")
@@ -427,7 +418,7 @@ def _inputs(
         new = (codes == 0) & ~missing
         said = [f"is missing in {missing.sum():,} rows"] if missing.any() else []
         if new.any():
-            values = shorten([repr(word) for word in words_of(table.frame[column][new]).unique()])
+            values = shorten([repr(word) for word in tables.words_of(table.frame[column][new]).unique()])
             said.append(f"has values in {new.sum():,} rows that no training row has ({values})")
         if said:
             notes.append(f"Column {column!r} {' and '.join(said)}; they have code 0.")
@@ -442,7 +433,7 @@ def _inputs(
 
 def _warn_of_leaks(name: str, train: TransactionSplit, columns: Sequence[str], notes: list[str]) -> None:
     """Warn of each column that tells the label without the others, and note it."""
-    for column, auc in leaks(train.labels, train.numeric, train.categorical, columns).items():
+    for column, auc in tables.leaks(train.labels, train.numeric, train.categorical, columns).items():
         note = (
             f"Column {column!r} alone tells the label in training (AUC {auc:.3f}): it may have been filled in after "
             "the finding was known; leave it out if so."
@@ -460,7 +451,7 @@ def cut_creditcard(table: pd.DataFrame | Table, data_card: DataCard, legitimate:
     data_card : where it is from.
     legitimate : real rows that each legitimate row stands for.
     """
-    table = table if isinstance(table, Table) else table_of(table, "The table")
+    table = table if isinstance(table, Table) else tables.table_of(table, "The table")
     weight = np.where(table.frame["Class"] == 0, legitimate, 1.0)
     return Transactions.from_frame(
         replace(table, frame=table.frame.assign(weight=weight)),
