@@ -253,7 +253,7 @@ class TestContainer:
         train, test = payments.train, payments.test
         stolen = np.unique(train.entities[train.labels == 1])
         assert len(stolen) > 10 and not np.isin(test.entities, stolen).any()
-        assert np.isin(payments.removed.entities, stolen).all() and len(payments.removed) > 0
+        assert np.isin(payments.part("removed").entities, stolen).all() and len(payments.part("removed")) > 0
 
     def test_validation_on_demand(self):
         counts = simulate_cards(validation=0.2, test=0.2, **self.KNOBS).counts()
@@ -482,7 +482,7 @@ class TestClaims:
     def test_nothing_is_refused_and_nothing_leaks(self, recwarn):
         claims = Transactions.from_frame(simulate_claims(), "claim_date", label="fraud", entity="policy", delay="30D")
         assert len(recwarn) == 0
-        assert len(claims.removed) > 10
+        assert len(claims.part("removed")) > 10
         assert claims.numeric_names == ("amount", "days_since_policy_start", "age", "vehicle_age")
         assert claims.categorical_names[1:] == ("region", "garage", "claim_type", "channel", "police_report")
 

@@ -11,6 +11,8 @@ import pandas as pd
 from sslbook.data.sequences import DAY, EntityDays, time_since_last
 from sslbook.domains.fraud.data import Transactions, TransactionSplit
 
+Columns = Iterator[tuple[str, np.ndarray]]
+
 
 def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
     """What a fraud analyst would know of a card at the end of a day.
@@ -32,7 +34,7 @@ def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
     return pd.DataFrame(narrow, copy=False)
 
 
-def _columns(table: Transactions, days: EntityDays) -> Iterator[tuple[str, np.ndarray]]:
+def _columns(table: Transactions, days: EntityDays) -> Columns:
     """Compute the columns one after the other."""
     events, fields = table.everything, dict(zip(table.categorical_names, table.everything.categorical.T, strict=True))
     amount = events.numeric[:, table.numeric_names.index("amount")].astype(float)
@@ -44,7 +46,7 @@ def _columns(table: Transactions, days: EntityDays) -> Iterator[tuple[str, np.nd
     yield from _sums(days, events, amount, online)
     yield from _against_the_month(days, amount).items()
     for name, codes in fields.items():
-        yield from _against_its_kind(days, events.entities, codes, amount, name).items()
+        yield from _unusual(days, events.entities, codes, amount, name)
     combined = {f"{name}_and_hour": codes * 6 + hour // 4 for name, codes in fields.items()}
     if len(fields) > 1:
         combined["_and_".join(fields)] = reduce(_pairs, fields.values())
@@ -88,9 +90,7 @@ def _pairs(entities: np.ndarray, codes: np.ndarray) -> np.ndarray:
     return entities * (int(codes.max()) + 1) + codes
 
 
-def _sums(
-    days: EntityDays, events: TransactionSplit, amount: np.ndarray, online: np.ndarray
-) -> Iterator[tuple[str, np.ndarray]]:
+def _sums(days: EntityDays, events: TransactionSplit, amount: np.ndarray, online: np.ndarray) -> Columns:
     """Counts and sums over 1, 7 and 30 days."""
     small, tiny = amount < 5, amount < 2
     dense = {name: days.total(values) for name, values in (
@@ -102,9 +102,7 @@ def _sums(
         yield f"mean_{span}", np.log1p(spans["sum"] / spans["count"])
 
 
-def _new(
-    days: EntityDays, events: TransactionSplit, codes: np.ndarray, name: str, spans: tuple[int, ...]
-) -> Iterator[tuple[str, np.ndarray]]:
+def _new(days: EntityDays, events: TransactionSplit, codes: np.ndarray, name: str, spans: tuple[int, ...]) -> Columns:
     """Payments with a code that the card has not had for so many days, and of merchants the repeats in two days."""
     since = time_since_last(events.time, _pairs(events.entities, codes))
     for span in spans:
@@ -117,21 +115,16 @@ def _new(
         yield from (("repeats_1", days.at(again)), ("repeats_3", days.at(days.window(again, 3))))
 
 
-def _against_its_kind(
-    days: EntityDays, entities: np.ndarray, codes: np.ndarray, amount: np.ndarray, name: str
-) -> dict[str, np.ndarray]:
+def _unusual(days: EntityDays, entities: np.ndarray, codes: np.ndarray, amount: np.ndarray, name: str) -> Columns:
     """The amounts against what is usual in their category, for everybody and for this card until then."""
     log = pd.Series(np.log(np.maximum(amount, 0.01)))
-    everybody = log.groupby(codes).cumsum().to_numpy() / (log.groupby(codes).cumcount().to_numpy() + 1)
+    everybody = log.groupby(codes).cumsum() / (log.groupby(codes).cumcount() + 1)
     own = log.groupby(_pairs(entities, codes))
-    before = own.cumcount().to_numpy()
-    habit = np.where(before > 1, (own.cumsum().to_numpy() - log) / np.maximum(before, 1), log)
-    return {
-        f"above_{name}": days.largest(log.to_numpy() - everybody),
-        f"below_{name}": days.largest(everybody - log.to_numpy()),
-        f"above_own_{name}": days.largest(log.to_numpy() - habit),
-        f"below_own_{name}": days.largest(habit - log.to_numpy()),
-    }
+    before = own.cumcount()
+    habit = ((own.cumsum() - log) / before.clip(lower=1)).where(before > 1, log)
+    for whose, usual in (("", everybody), ("own_", habit)):
+        yield f"above_{whose}{name}", days.largest((log - usual).to_numpy())
+        yield f"below_{whose}{name}", days.largest((usual - log).to_numpy())
 
 
 def _against_the_month(days: EntityDays, amount: np.ndarray) -> dict[str, np.ndarray]:

@@ -164,11 +164,6 @@ class Transactions(Described):
         return self.part("train")
 
     @property
-    def gap(self) -> TransactionSplit:
-        """The events whose labels are not known when evaluation begins."""
-        return self.part("gap")
-
-    @property
     def validation(self) -> TransactionSplit:
         """The first events of evaluation."""
         return self.part("validation")
@@ -178,13 +173,8 @@ class Transactions(Described):
         """The last events of evaluation."""
         return self.part("test")
 
-    @property
-    def removed(self) -> TransactionSplit:
-        """The events of evaluation whose entity has a finding in training."""
-        return self.part("removed")
-
     def part(self, name: str) -> TransactionSplit:
-        """Return the events of one value of ``split``."""
+        """Return the events of one value of ``split``, such as the gap."""
         return self.everything.subset(self.split == name)
 
     def __repr__(self) -> str:
@@ -286,12 +276,8 @@ class Transactions(Described):
         late = _seconds(delay)
         split = remove_known(split_in_time(seconds, validation, test, late), labels, entities)
         training = split == "train"
-        if numeric is None and categorical is None:
-            others = [column for column in table.frame if column not in (time, label, entity, weight)]
-            numeric, categorical = _infer(table, others, training, notes)
-        numeric, categorical = (_varied(table, names or (), training, notes) for names in (numeric, categorical))
-        if not numeric and not categorical:
-            raise DataError(f"{table.name} has no column to learn from; add some beside time, label and entity.")
+        others = [column for column in table.frame if column not in (time, label, entity, weight)]
+        numeric, categorical = _input_columns(table, numeric, categorical, others, training, notes)
         numbers, codes, categories = _inputs(table, numeric, categorical, training, notes)
         used = (time, label, weight, *numeric, *categorical)
         details = table.frame[[column for column in table.frame if column not in used]].reset_index(drop=True)
@@ -331,8 +317,7 @@ def _check_columns(
 def _seconds(delay: str | float) -> float:
     """Return a delay such as "7D" or 3600 in seconds."""
     try:
-        number = isinstance(delay, int | float | np.number)
-        seconds = float(delay) if number else pd.Timedelta(delay).total_seconds()
+        seconds = pd.Timedelta(delay, unit=None if isinstance(delay, str) else "s").total_seconds()
     except ValueError:
         seconds = np.nan
     if not 0 <= seconds < np.inf:
@@ -385,23 +370,23 @@ def _weights(table: Table, weight: str | None) -> np.ndarray:
     return pd.to_numeric(table.frame[weight]).to_numpy(dtype=np.float64)
 
 
-def _infer(table: Table, columns: Sequence[str], training: np.ndarray, notes: list[str]) -> tuple[list[str], list[str]]:
-    """Return the numeric and the categorical columns, judged by training rows alone; note those that are neither."""
-    kinds = {column: tables.kind_of(table.frame[column][training]) for column in columns}
-    notes.extend(_not_an_input(column, kind) for column, kind in kinds.items() if kind in WHY_DETAIL)
-    numeric, categorical = ([c for c in columns if kinds[c] == kind] for kind in ("number", "category"))
+def _input_columns(
+    table: Table, numeric: Sequence[str] | None, categorical: Sequence[str] | None, others: Sequence[str],
+    training: np.ndarray, notes: list[str],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:  # fmt: skip
+    """Return the numeric and the categorical columns, judged by training rows alone; note those that are no input."""
+    if numeric is None and categorical is None:
+        kinds = {column: tables.kind_of(table.frame[column][training]) for column in others}
+    else:
+        kinds = dict.fromkeys(numeric or (), "number") | dict.fromkeys(categorical or (), "category")
+        kinds |= {column: "constant" for column in kinds if tables.is_constant(table.frame[column][training])}
+    for column, kind in kinds.items():
+        if kind in WHY_DETAIL:
+            notes.append(f"Column {column!r} {WHY_DETAIL[kind]}; it is no input, and kept in details.")
+    numeric, categorical = (tuple(c for c in kinds if kinds[c] == kind) for kind in ("number", "category"))
+    if not numeric and not categorical:
+        raise DataError(f"{table.name} has no column to learn from; add some beside time, label and entity.")
     return numeric, categorical
-
-
-def _varied(table: Table, columns: Sequence[str], training: np.ndarray, notes: list[str]) -> tuple[str, ...]:
-    """Leave out the columns that have one value in training, and note them."""
-    constant = [column for column in columns if tables.is_constant(table.frame[column][training])]
-    notes.extend(_not_an_input(column, "constant") for column in constant)
-    return tuple(column for column in columns if column not in constant)
-
-
-def _not_an_input(column: str, kind: str) -> str:
-    return f"Column {column!r} {WHY_DETAIL[kind]}; it is no input, and kept in details."
 
 
 def _inputs(
@@ -416,12 +401,13 @@ def _inputs(
     for column, (codes, _) in zip(categorical, coded, strict=True):
         missing = table.frame[column].isna().to_numpy()
         new = (codes == 0) & ~missing
-        said = [f"is missing in {missing.sum():,} rows"] if missing.any() else []
+        if missing.any():
+            notes.append(f"Column {column!r} is missing in {missing.sum():,} rows; they have code 0.")
         if new.any():
             values = shorten([repr(word) for word in tables.words_of(table.frame[column][new]).unique()])
-            said.append(f"has values in {new.sum():,} rows that no training row has ({values})")
-        if said:
-            notes.append(f"Column {column!r} {' and '.join(said)}; they have code 0.")
+            notes.append(
+                f"Column {column!r} has values in {new.sum():,} rows that no training row has ({values}): code 0."
+            )
     n = len(training)
     codes = [codes for codes, _ in coded]
     return (

@@ -1,4 +1,4 @@
-"""How payments become codes, and how labels of frauds arrive."""
+"""How payments become codes, and which of them have a label when few frauds are known."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from sslbook.data.sequences import DAY, time_since_last
 from sslbook.domains.fraud.data import Transactions
 
 GAP_BINS = np.geomspace(0.1, 336, 15)  # hours between two events of an entity: from six minutes to two weeks
-
-
 # The tails get bins of their own: what is rare is what matters.
 QUANTILES = np.unique([0.001, 0.005, 0.01, *np.linspace(0.03, 0.97, 24), 0.99, 0.995, 0.999])
 
@@ -30,7 +28,11 @@ def event_codes(table: Transactions) -> tuple[np.ndarray, dict[str, int]]:
     DataError : the table has no entity column, or a column has more than 32,767 codes.
     """
     events, train = table.everything, table.split == "train"
-    gap = time_since_last(events.time, _entities(table)) / 3600
+    if events.entities is None:
+        raise DataError(
+            f"{table.name} says of no event whom it is of; give entity=, the column of the card or customer."
+        )
+    gap = time_since_last(events.time, events.entities) / 3600
     shift = 0 if table.start is None else table.start.weekday()
     columns = {
         "gap": (np.digitize(gap, GAP_BINS), len(GAP_BINS) + 1),
@@ -51,30 +53,26 @@ def event_codes(table: Transactions) -> tuple[np.ndarray, dict[str, int]]:
     return codes, {name: count for name, (_, count) in columns.items()}
 
 
-def _entities(table: Transactions) -> np.ndarray:
-    if table.everything.entities is None:
-        raise DataError(
-            f"{table.name} says of no event whom it is of; give entity=, the column of the card or customer."
-        )
-    return table.everything.entities
-
-
 def draw_findings(
     labels: np.ndarray, budget: int, draw: int, groups: np.ndarray | None = None, negatives: int = 2000
 ) -> np.ndarray:
-    """Indices of the findings of ``budget`` groups, and of rows without one: how labels of rare findings arrive.
+    """Draw labels as a fraud team gets them: the findings of ``budget`` groups, and rows of groups without any.
 
-    Of the groups drawn, the rows with the finding are given. The other findings count as not yet known: no row of their
-    groups is given. Of one draw, a larger budget adds findings to those of a smaller one. For a study, fix the groups:
-    ``functools.partial(draw_findings, groups=cards)``.
+    Of a group that is drawn, the findings are given and its other rows left out. The other groups with a finding count
+    as not yet discovered: none of their rows is given. Within one draw, a larger budget adds to the findings of a
+    smaller one. For a study, fix the groups: ``functools.partial(draw_findings, groups=cards)``.
 
     Parameters
     ----------
     labels : int array, shape (n,), 1 = the finding.
     budget : number of groups with a finding; where it is all of them, every draw is the same.
     draw : number of the draw; the same number gives the same cases.
-    groups : optional array, shape (n,), cards (patients); None where every row stands alone.
+    groups : optional array, shape (n,), the card (patient) of each row; None where every row stands alone.
     negatives : rows drawn from groups without any finding; all of them where there are fewer.
+
+    Returns
+    -------
+    int array, the rows to label: first the findings.
 
     Raises
     ------

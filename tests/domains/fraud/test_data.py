@@ -73,10 +73,10 @@ class TestContainer:
         shown = events._repr_html_()
         for text in ("2024-01-01", "7 days late", "amount", "own table", "removed"):
             assert text in shown
-        for view in (events.train, events.gap, events.validation, events.test, events.removed):
+        for view in map(events.part, counts.index):
             assert (np.diff(view.time) > 0).all()
-        assert repr(events.gap) == (
-            f"TransactionSplit({len(events.gap)} events, {(events.gap.labels == 1).sum()} findings, "
+        assert repr(events.part("gap")) == (
+            f"TransactionSplit({len(events.part('gap'))} events, {(events.part('gap').labels == 1).sum()} findings, "
             "1 numeric and 1 categorical columns)"
         )
 
@@ -192,7 +192,7 @@ class TestSplit:
     def test_without_entities_nothing_is_removed(self):
         events = read(payments())
         assert events.everything.entities is None
-        assert len(events.removed) == 0
+        assert len(events.part("removed")) == 0
         assert "No entity was given" in notes(events)
         assert "entities" not in events.counts()
 
