@@ -1,10 +1,8 @@
-"""Simulated driving: streets as a camera behind a windscreen sees them, with exact masks, and tracks of traffic.
-
-A street is a road between houses and parks, along which upright rectangles stand or move; what is nearer hides what is
-farther, and then comes the weather. In traffic, vehicles follow the one in front (Treiber et al. 2000).
-"""
+"""Simulated driving: streets as a camera behind a windscreen sees them, with exact masks, and tracks of traffic."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -18,30 +16,28 @@ EYE, SPEED, LANE = 1.4, 10.0, 1.75  # metres of the camera above the road, metre
 GRAIN = np.random.default_rng(0).random((61, 67), dtype=np.float32)
 BRICK = np.array([(0.5, 0.3, 0.22), (0.7, 0.62, 0.45), (0.36, 0.33, 0.3), (0.8, 0.78, 0.72)])
 PAINT = np.array([(0.1, 0.1, 0.11), (0.62, 0.63, 0.64), (0.3, 0.31, 0.33), (0.5, 0.1, 0.09), (0.12, 0.17, 0.4)])
-LEAVES = np.array([(0.2, 0.24, 0.12), (0.3, 0.34, 0.2), (0.36, 0.3, 0.22)])
 THING = np.dtype([*((name, "f8") for name in "s d wide high speed".split()), ("kind", "U6"), ("tones", "f4", (4, 3))])
 PLACED = (  # kind, metres from one to the next, from the kerb outwards, width, height, metres a second, colours
     ("lamp", 24, (0.3, 0.5), 1.2, (6, 8), 0, PAINT),
     ("sign", 12, (0.4, 1.5), 0.9, (2.6, 3.4), 0, PAINT),
-    ("tree", 40, (1, 3), 5, (5, 9), 0, LEAVES),
-    ("tree", 5, (8, 20), 7, (5, 11), 0, LEAVES),  # houses hide these, parks do not
+    ("tree", 5, (1.5, 18), 6, (5, 10), 0, np.array([(0.2, 0.24, 0.12), (0.3, 0.34, 0.2), (0.36, 0.3, 0.22)])),
     ("walker", 8, (0.5, 3), 0.6, (1.55, 1.85), 1.2, PAINT),
     ("rider", 30, (-0.8, -0.5), 0.8, (1.7, 1.85), 3, PAINT),
     ("car", 35, (-1.1, -0.9), 1.75, (1.4, 1.8), 0, PAINT),
     ("car", 60, (-2.7, -2.3), 1.75, (1.4, 2.2), SPEED, PAINT),
 )
-SHAPES = {  # parts: class, number of the colour, 2 if round, from and to of half the width, from and to of the height
-    "lamp": [(POLE, 0, 9, 0, 0.12, 0, 1), (POLE, 0, 9, 0, 1, 0.96, 1)],
-    "sign": [(POLE, 2, 9, 0, 0.13, 0, 0.8), (SIGN, 0, 2, -1, 1, 0.7, 1), (SIGN, 3, 2, -0.5, 0.5, 0.78, 0.92)],
-    "tree": [(TREE, 2, 9, 0, 0.08, 0, 0.5), (TREE, 0, 2, -1, 1, 0.24, 1)],
-    "walker": [(WALKER, 1, 9, 0.1, 0.6, 0, 0.5), (WALKER, 0, 9, 0, 0.8, 0.45, 0.86), (WALKER, 3, 2, -0.35, 0.35, 0.85, 1)],
-    "rider": [(RIDER, 2, 9, 0, 0.2, 0, 0.6), (RIDER, 0, 9, 0, 0.75, 0.5, 0.86), (RIDER, 3, 2, -0.3, 0.3, 0.85, 1)],
-    "flank": [(CAR, 0, 9, 0, 1, 0.14, 0.6), (CAR, 2, 9, 0, 0.95, 0.6, 0.9), (CAR, 0, 9, 0, 0.9, 0.9, 1)],
-    "car": [(CAR, 0, 9, 0, 1, 0.14, 0.6), (CAR, 0, 9, 0, 0.9, 0.6, 1), (CAR, 2, 9, 0, 0.7, 0.6, 0.9),
-            (CAR, 2, 9, 0.6, 0.9, 0, 0.3), (CAR, 3, 9, 0.7, 0.95, 0.4, 0.52)],
+SHAPES = {  # parts: class, number of the colour, whether round, from and to of half the width, and of the height
+    "lamp": [(POLE, 0, 0, 0, 0.12, 0, 1), (POLE, 0, 0, 0, 1, 0.96, 1)],
+    "sign": [(POLE, 2, 0, 0, 0.13, 0, 0.8), (SIGN, 0, 1, -1, 1, 0.7, 1), (SIGN, 3, 1, -0.5, 0.5, 0.78, 0.92)],
+    "tree": [(TREE, 2, 0, 0, 0.08, 0, 0.5), (TREE, 0, 1, -1, 1, 0.24, 1)],
+    "walker": [(WALKER, 1, 0, 0.1, 0.6, 0, 0.5), (WALKER, 0, 0, 0, 0.8, 0.5, 0.9), (WALKER, 3, 1, -0.4, 0.4, 0.85, 1)],
+    "rider": [(RIDER, 2, 0, 0, 0.2, 0, 0.6), (RIDER, 0, 0, 0, 0.75, 0.5, 0.86), (RIDER, 3, 1, -0.3, 0.3, 0.85, 1)],
+    "flank": [(CAR, 0, 0, 0, 1, 0.14, 0.6), (CAR, 2, 0, 0, 0.95, 0.6, 0.9), (CAR, 0, 0, 0, 0.9, 0.9, 1)],
+    "car": [(CAR, 0, 0, 0, 1, 0.14, 0.6), (CAR, 0, 0, 0, 0.9, 0.6, 1), (CAR, 2, 0, 0, 0.7, 0.6, 0.9),
+            (CAR, 2, 0, 0.6, 0.9, 0, 0.3), (CAR, 3, 0, 0.7, 0.95, 0.4, 0.52)],
 }  # fmt: skip
 ROADS = {"train": 18, "validation": 4, "test": 8}
-VEHICLES, LENGTH, NOISE = 16, 4.5, 0.05  # on a road; metres of one; metres, standard deviation of a measured position
+VEHICLES, LENGTH, NOISE = 16, 4.5, 0.05  # on a road; metres of one; metres, deviation of a measured position
 TICK, WARM_UP = 0.1, 10.0  # seconds between two decisions of a driver, and until traffic has settled
 
 
@@ -72,7 +68,7 @@ def simulate_streets(
     split = ["train"] * (drives - tests - 1) + ["validation"] + ["test"] * tests
     digits, seconds = len(str(drives - 1)), np.arange(float(frames_per_drive))
     plan = [(f"street{i:0{digits}}_", 0, {split[i]: seconds}) for i in range(drives)]
-    return _drawn("streets", "Drawn streets", plan, (), (seed, weather, detail, size))
+    return _drawn("streets", "Drawn streets", plan, (), seed, weather, detail, size)
 
 
 def simulate_camvid(seed: int = 0, weather: float = 1.0, detail: float = 1.0) -> Scenes:
@@ -91,26 +87,19 @@ def simulate_camvid(seed: int = 0, weather: float = 1.0, detail: float = 1.0) ->
         ("0016E5_", 390, {"train": np.r_[:44.0, 46:62.0], "validation": 44 + np.arange(30) / 15}),
         ("Seq05VD_f", 0, {"test": np.arange(55.0)}),
     ]
-    leaks = (
-        "Drive 0001TP is in train and test: without_shared_drives() takes it out of train.",
-        "Validation is two seconds of the training drive 0016E5.",
-    )
-    return _drawn("camvid", "Stand-in for CamVid: drawn streets", plan, leaks, (seed, weather, detail, (120, 160)))
+    leak = "Drive 0001TP is in train and test, see without_shared_drives(); validation is within training drive 0016E5."
+    return _drawn("camvid", "Stand-in for CamVid: drawn streets", plan, (leak,), seed, weather, detail, (120, 160))
 
 
-def _drawn(name: str, title: str, plan: list, problems: tuple, knobs: tuple) -> Scenes:
+def _drawn(name: str, title: str, plan: list, problems: tuple, seed, weather, detail, size) -> Scenes:
     """Draw the drives of a plan; the first is at dusk."""
-    seed, weather, detail, size = knobs
-    if not (weather >= 0 and 0 <= detail <= 1):
-        raise DataError(f"weather is {weather} and detail {detail}; give weather from 0 and detail from 0 to 1.")
-    if min(size) < 16:
-        raise DataError(f"size is {size[0]} x {size[1]} pixels; draw at least 16 x 16.")
+    if not (weather >= 0 and 0 <= detail <= 1 and min(size) >= 16):
+        raise DataError(f"weather {weather}, detail {detail}, size {size}: give from 0, 0 to 1, and from (16, 16).")
     parts = {"train": [], "validation": [], "test": []}
-    for i, rng in enumerate(np.random.default_rng(seed).spawn(len(plan))):
-        prefix, first, seconds_of = plan[i]
-        street = _Street(rng, max(map(np.max, seconds_of.values())), i == 0)
+    for (prefix, first, seconds_of), rng in zip(plan, np.random.default_rng(seed).spawn(len(plan)), strict=True):
+        street = _Street(rng, max(map(np.max, seconds_of.values())), prefix == plan[0][0])
         for split, seconds in seconds_of.items():
-            frames, masks = zip(*(street.frame(rng, second, *knobs[1:]) for second in seconds), strict=True)
+            frames, masks = zip(*(street.frame(rng, t, weather, detail, size) for t in seconds.tolist()), strict=True)
             names = np.array([f"{prefix}{first + RATE * second:05.0f}" for second in seconds])
             drive = np.full(len(seconds), prefix.partition("_")[0])
             parts[split].append((np.stack(frames), np.stack(masks), drive, seconds, names))
@@ -126,32 +115,25 @@ def _grain(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class _Street:
-    """A street, what is on it, and the camera; s is metres along the road, d metres to the right of its middle."""
+    """A road with houses, parks and things, which are upright; s is metres along it, d metres right of its middle."""
 
     def __init__(self, rng: np.random.Generator, seconds: float, dusk: bool) -> None:
-        self.kerb, self.front = rng.uniform((3.8, 6.8), (4.6, 8.8))
-        self.bend, self.wave, self.phase = rng.uniform((0.0008, 40, 0), (0.002, 80, 9))
-        self.lots, self.bricks = rng.integers(99), BRICK[rng.permutation(4)[:2]] * rng.uniform(0.75, 1.2)
+        self.kerb, self.front = rng.uniform((3.8, 6.8), (4.6, 8.8)).tolist()
+        self.bend, self.wave, self.phase = rng.uniform((0.0008, 40, 0), (0.002, 80, 9)).tolist()
+        self.lots, self.bricks = rng.integers(99), BRICK[rng.integers(4, size=4)] * rng.uniform(0.7, 1.2, (4, 1))
         self.tones = np.full((len(CLASSES), 3), rng.uniform(0.25, 0.45), np.float32)
-        self.tones[SKY] = rng.uniform((0.8, 0.88, 0.95), 1)
         self.tones[PAVEMENT] *= rng.uniform(0.95, 1.25) * np.array([1.03, 1, 0.96])
-        self.tones[TREE] = rng.uniform((0.2, 0.26, 0.12), (0.34, 0.4, 0.24))
+        self.tones[[SKY, TREE]] = rng.uniform([(0.8, 0.88, 0.95), (0.2, 0.26, 0.12)], [(1, 1, 1), (0.34, 0.4, 0.24)])
         self.dusk, self.haze, self.noise = dusk, rng.uniform(0.001, 0.005), rng.uniform(0.008, 0.02)
-        self.cast = rng.normal(0, 0.12) + rng.normal(0, 0.035, 3) - dusk * np.array([0.66, 0.5, 0.45])
-        length = int(SPEED * seconds) + 150
-        self.things = np.concatenate([self._things(rng, side, length, *row) for side in (-1, 1) for row in PLACED])
+        self.cast = np.float32(rng.normal(0, 0.12) + rng.normal(0, 0.035, 3) - dusk * np.array([0.66, 0.5, 0.45]))
+        self.things = np.concatenate([self._things(rng, side, seconds, *row) for side in (-1, 1) for row in PLACED])
 
-    def _things(self, rng, side, length, kind, every, place, wide, high, speed, colours) -> np.ndarray:
-        """Place things of one kind along one side; on the left they move as the camera does, on the right towards it."""
-        n = 2 * length // every
+    def _things(self, rng, side, seconds, kind, every, place, wide, high, speed, colours) -> np.ndarray:
+        """Place things of one kind along one side; on the left they move away, on the right nearer."""
+        n = int(2 * (SPEED * seconds + 150) / every)
         things = np.zeros(n, THING)
-        things["kind"], things["wide"], things["high"], things["speed"] = (
-            kind,
-            wide,
-            rng.uniform(*high, n),
-            -side * speed,
-        )
-        things["s"] = every * rng.uniform(0.4, 1.6, n).cumsum() + 2 * speed
+        things["kind"], things["wide"], things["high"] = kind, wide, rng.uniform(*high, n)
+        things["speed"], things["s"] = -side * speed, every * rng.uniform(0.4, 1.6, n).cumsum() + 2 * speed
         things["d"] = side * (self.kerb + rng.uniform(*place, n))
         things["tones"][:, :2] = colours[rng.integers(len(colours), size=(n, 2))] * rng.uniform(0.8, 1.15, (n, 1, 1))
         things["tones"][:, 2:] = np.array([0.1, 0.6])[:, None]
@@ -161,36 +143,31 @@ class _Street:
 
     def frame(self, rng, seconds: float, weather: float, detail: float, size: tuple) -> tuple[np.ndarray, np.ndarray]:
         """Return frame and mask; void is here and there at edges, where annotators are unsure."""
-        colours, classes, depth = self.view(seconds, size)
-        steps = np.abs(np.diff(depth, axis=1, prepend=depth[:, :1]))
-        mask = np.where((steps > 3) & (rng.random(size) < 0.5), VOID, classes)
-        plain = COLOURS[classes] / np.float32(255)
-        clear = np.exp(-weather * self.haze * depth)[..., None]
-        colours = 0.82 + (plain + detail * (colours - plain) - 0.82) * clear
-        colours = colours ** (1 + 0.8 * weather * self.dusk) * np.exp(weather * (self.cast + rng.normal(0, 0.1)))
-        colours = colours + weather * self.noise * rng.standard_normal(colours.shape, dtype=np.float32)
-        return np.rint(255 * colours.clip(0, 1)).astype(np.uint8), mask.astype(np.uint8)
-
-    def view(self, seconds: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what the camera sees: colours float32 (height, width, 3), classes (height, width), depth in metres."""
-        here = SPEED * seconds + 5 * np.sin(seconds / 5 + self.phase)
-        turn = self.bend * np.sin(here / self.wave + self.phase)  # of the road, per metre
-        focal, horizon = 1.02 * size[1], (0.53 + 0.008 * np.sin(1.7 * seconds)) * size[0]
+        here = SPEED * seconds + 5 * math.sin(seconds / 5 + self.phase)
+        angle = here / self.wave + self.phase
+        focal, turn = 1.02 * size[1], self.bend * math.sin(angle)  # pixels; change of heading per metre
+        horizon = (0.53 + 0.008 * math.sin(1.7 * seconds)) * size[0]
         ray = ((np.arange(size[1]) + 0.5 - size[1] / 2) / focal)[None].astype(np.float32)
         drop = ((np.arange(size[0]) + 0.5 - horizon) / focal)[:, None].astype(np.float32)
-        roofs = np.floor(30 * (ray - self.bend * self.wave * np.cos(here / self.wave + self.phase)) + 99)
-        town = -drop < 0.02 + 0.05 * _grain(roofs, self.lots)
+        town = -drop < 0.02 + 0.05 * _grain(30 * (ray - self.bend * self.wave * math.cos(angle)) + 99, self.lots)
         colours = np.where(town[..., None], 0.4, (1 + 0.5 * drop)[..., None] * self.tones[SKY]).astype(np.float32)
-        canvas = colours, np.where(town, BUILDING, SKY), np.full(size, 150, np.float32)
+        canvas = _, classes, depth = colours, np.where(town, BUILDING, SKY), np.full(size, 150, np.float32)
         self._ground(here, turn, ray, drop, canvas)
         for side in (-1, 1):
             self._front(side, here, turn, ray, drop, canvas)
-        z = self.things["s"] + self.things["speed"] * seconds - here
+        z, wide = self.things["s"] + self.things["speed"] * seconds - here, self.things["wide"]
         x = self.things["d"] + LANE + turn * z**2 / 2
-        seen = np.flatnonzero((z > 2) & (z < 12 * self.things["wide"] + 40) & (np.abs(x) < 0.5 * z + 4))
+        seen = np.flatnonzero((z > 2) & (z < 12 * wide + 40) & (np.abs(x) < 0.5 * z + wide))
         for i in seen[np.argsort(z[seen])]:
             _stand(self.things[i], x[i], z[i], focal, horizon, canvas)
-        return canvas
+        edge = np.abs(np.diff(depth, axis=1, prepend=depth[:, :1])) > 3
+        mask = np.where(edge & (rng.random(size) < 0.5), VOID, classes).astype(np.uint8)
+        plain, clear = COLOURS[classes] / np.float32(255), np.exp(-weather * self.haze * depth)[..., None]
+        colours = 0.82 + (plain + detail * (colours - plain) - 0.82) * clear
+        gain = np.exp(weather * (self.cast + rng.normal(0, 0.1)))
+        noise = weather * self.noise * rng.standard_normal(colours.shape, dtype=np.float32)
+        colours = colours ** (1 + 0.8 * weather * self.dusk) * gain + noise
+        return np.rint(255 * colours.clip(0, 1)).astype(np.uint8), mask
 
     def _ground(self, here, turn, ray, drop, canvas) -> None:
         """Paint road, pavements and grass below the horizon."""
@@ -209,8 +186,7 @@ class _Street:
         """Paint the fronts of houses, and the fences of parks, along one side, where nothing nearer is."""
         colours, classes, depth = canvas
         away, across = self.front + side * LANE, side * ray
-        root = across + np.sqrt((across**2 - 2 * turn * side * away).clip(0))
-        z = np.where(root > away / 75, 2 * away / root.clip(1e-6), 150)
+        z = 2 * away / (across + np.sqrt((across**2 - 2 * turn * side * away).clip(0))).clip(away / 75)
         s, y = here + z, EYE - drop * z
         lot = np.floor(s / 11) + self.lots
         park = _grain(lot // 4, side) > 0.75
@@ -218,8 +194,7 @@ class _Street:
         there = (y > 0) & (y < high) & (z < depth)
         pane = (s % 2.75 > 0.8) & (s % 2.75 < 2) & (y % 3 > 0.9) & (y % 3 < 2.3) & (y < high - 0.5)
         board = ~park & (_grain(lot, 5) > 0.5) & (y > 2.4) & (y < 3.2)  # the name of a shop
-        brick = self.bricks[(_grain(lot, 7) * 2).astype(int)] * (0.8 + 0.4 * _grain(lot, 8))[..., None]
-        tones = brick * (0.85 + 0.3 * _grain(s * 2, y * 3 + 99))[..., None]
+        tones = self.bricks[(_grain(lot, 7) * 4).astype(int)] * (0.85 + 0.3 * _grain(s * 2, y * 3 + 99))[..., None]
         tones = np.where(pane[..., None], 0.1 + 0.3 * _grain(s // 2.75, y // 3)[..., None], tones)
         tones = np.where((park & (s % 0.5 < 0.25))[..., None], 0.2, tones)
         tones = np.where(board[..., None], PAINT[(_grain(lot, 9) * 5).astype(int)], tones)
@@ -236,13 +211,16 @@ def _stand(thing: np.void, x: float, z: float, focal: float, horizon: float, can
     left, right, top, floor = edges.clip(0, (width, width, height, height))
     colours, classes, depth = (part[top:floor, left:right] for part in canvas)
     free = depth > z
+    if not free.any():
+        return
     u = np.abs(np.arange(left, right) + 0.5 - middle) / half
     v = (bottom - 0.5 - np.arange(top, floor)[:, None]) / high
     texture = _grain(u * thing["wide"] * 3, v * thing["high"] * 4 + thing["s"])
-    for kind, colour, power, inner, outer, low, upper in SHAPES[thing["kind"]] if free.any() else ():
-        across = (2 * u - inner - outer) / max(outer - inner, 0.7 / half)  # thin ones are not lost between two columns
-        along = (2 * v - low - upper) / (upper - low)
-        there = free & (np.abs(across) ** power + np.abs(along) ** power < 1 - 0.4 * texture * (kind == TREE))
+    for kind, colour, rounded, inner, outer, low, upper in SHAPES[thing["kind"]]:
+        across = np.abs(2 * u - inner - outer) / max(outer - inner, 0.7 / half)  # none is lost between two columns
+        along = np.abs(2 * v - low - upper) / (upper - low)
+        away = across**2 + along**2 if rounded else np.maximum(across, along)
+        there = free & (away < 1 - 0.4 * texture * (kind == TREE))
         classes[there], depth[there] = kind, z
         colours[there] = thing["tones"][colour] * (0.85 + 0.3 * texture[there])[:, None]
 
@@ -264,56 +242,48 @@ def simulate_tracks(n: int = 3000, seed: int = 0, turns: float = 1.0) -> Tracks:
     if n < 300 or not 0 <= turns <= 1:
         raise DataError(f"n is {n} and turns {turns}; draw at least 300 tracks, with turns from 0 to 1.")
     rng, roads = np.random.default_rng(seed), sum(ROADS.values())
-    windows = -(-n // (roads * VEHICLES))
-    positions = _traffic(rng, roads, WARM_UP + (PAST + FUTURE) * STEP * windows, turns)
-    positions = positions.reshape(roads, VEHICLES * windows, PAST + FUTURE, 2)
-    road = np.repeat(np.arange(roads), np.diff(np.linspace(0, n, roads + 1).astype(np.int64)))
-    place = np.concatenate([rng.permutation(VEHICLES * windows)[:k] for k in np.bincount(road)])
-    drawn = (positions[road, place] + rng.normal(0, NOISE, (n, PAST + FUTURE, 2))).astype(np.float32)
-    names, owner = np.array([f"road {i + 1}" for i in range(roads)]), np.repeat([*ROADS], [*ROADS.values()])
-    splits = {
-        split: TrackSplit(split, drawn[owner[road] == split], names[road[owner[road] == split]]) for split in ROADS
-    }
+    seconds = WARM_UP + (PAST + FUTURE) * STEP * math.ceil(n / (roads * VEHICLES))
+    positions = _traffic(rng, roads, seconds, turns)
+    road = np.arange(n) * roads // n
+    drawn = np.concatenate([rng.permutation(of)[:k] for of, k in zip(positions, np.bincount(road), strict=True)])
+    drawn = (drawn + rng.normal(0, NOISE, drawn.shape)).astype(np.float32)
+    names, split = np.char.add("road ", (road + 1).astype(str)), np.repeat([*ROADS], [*ROADS.values()])[road]
+    splits = {name: TrackSplit(name, drawn[split == name], names[split == name]) for name in ROADS}
     problem = "Drawn by a formula: an error in metres measured on it says nothing about real drivers."
-    return Tracks(
-        **splits, data_card=simulated_data_card("tracks", "Drawn traffic", "sslbook.worlds.driving", (problem,))
-    )
+    data_card = simulated_data_card("tracks", "Drawn traffic", "sslbook.worlds.driving", (problem,))
+    return Tracks(**splits, data_card=data_card)
 
 
 def _traffic(rng: np.random.Generator, roads: int, seconds: float, turns: float) -> np.ndarray:
-    """Return where vehicles are after the warm-up, float64 (roads, vehicles, steps, 2).
+    """Return where vehicles are after the warm-up, float64 (roads, tracks, 20, 2), one every 8 s.
 
-    Vehicles keep their lane, follow the one in front, stop at red lights and slow down before they turn ``off``.
+    They follow the one in front (Treiber et al. 2000), stop at red lights, and slow down before they turn ``off``.
     """
     shape, seen = (roads, VEHICLES), []
-    s = np.cumsum(rng.uniform(8, 35, shape), axis=1)
+    s = np.cumsum(rng.uniform(8, 40, shape), axis=1)
     wish = rng.normal(12, 2, shape).clip(7, 17)  # metres per second
     speed, length = wish, int(s.max() + 17 * seconds) + 100
     junctions = np.cumsum(rng.uniform(90, 160, (roads, length // 90)), axis=1)
     offset = rng.uniform(0, 50, junctions.shape)  # seconds, of the lights
-    nth = (junctions[:, None] < s[..., None] + 40).sum(axis=-1) + rng.integers(1 + int(seconds / 12), size=shape)
-    off = np.take_along_axis(junctions, nth.clip(max=junctions.shape[1] - 1), axis=1)
-    off[rng.random(shape) > 0.8 * turns] = np.inf
-    side = rng.choice([-1, 1], shape)  # 1: left
-    radius = np.where(side < 0, 9.0, 14.0)
-    lane = side[:, None] == side[:, :, None]
+    off = np.where(rng.random(shape) < 0.8 * turns, s + rng.uniform(40, 160 + 10 * seconds, shape), np.inf)
+    side = rng.choice([-1, 1], shape)  # 1: left; who turns off keeps to the lane on that side
+    radius, lane = np.where(side < 0, 9.0, 14.0), side[:, None] == side[:, :, None]
     for tick in range(round(seconds / TICK)):
-        if tick % round(STEP / TICK) == 0 and tick * TICK >= WARM_UP - TICK / 2:
-            seen.append(s)
+        seen.append(s)
         leads = lane & (s[:, None] > s[:, :, None]) & (s[:, None] < np.minimum(off[:, None], off[:, :, None]))
         line = junctions[:, None] - 12 - s[..., None]  # metres to the lights
         red = ((tick * TICK + offset) % 50 < 22 * turns)[:, None]
         halts = red & (line > speed[..., None] ** 2 / 6) & (s < off)[..., None]
         room = np.concatenate([s[:, None] - s[..., None] - LENGTH, line], axis=2)
         room = np.where(np.concatenate([leads, halts], axis=2), room, np.inf)  # to what is in front
-        pace = np.concatenate([speed, np.zeros_like(junctions)], axis=1)
-        closing = speed - np.take_along_axis(pace, room.argmin(axis=2), axis=1)
+        closing = speed - np.take_along_axis(np.concatenate([speed, 0 * junctions], 1), room.argmin(axis=2), axis=1)
         keep = turns * (2 + 1.3 * speed + speed * closing / 3.58).clip(0)
-        bound = np.sqrt(2.4 * radius + 3.2 * (off - s).clip(0))  # as fast as who turns off can be here
-        limit = np.where(s - off > 1.6 * radius, wish, np.minimum(wish, bound))
+        slow = np.sqrt(2.4 * radius + 3.2 * (off - s).clip(0))  # enough to turn off
+        limit = np.where(s - off > 1.6 * radius, wish, np.minimum(wish, slow))
         pull = 1.6 * (1 - (speed / limit) ** 4 - (keep / room.min(axis=2).clip(0.5)) ** 2)
         s, speed = s + speed * TICK, (speed + TICK * pull.clip(-6, 2)).clip(0)
-    return _on_map(rng, np.stack(seen, axis=-1), off, side, radius, length, turns)
+    kept = np.stack(seen[round(WARM_UP / TICK) :: round(STEP / TICK)], axis=-1)
+    return _on_map(rng, kept, off, side, radius, length, turns)
 
 
 def _on_map(rng, s, off, side, radius, length, turns) -> np.ndarray:
@@ -327,4 +297,4 @@ def _on_map(rng, s, off, side, radius, length, turns) -> np.ndarray:
     way = np.cumsum(np.exp(1j * heading), axis=2) + 1j * np.exp(1j * heading) * side * LANE
     before, rest = s.astype(int), s % 1
     place = (1 - rest) * np.take_along_axis(way, before, 2) + rest * np.take_along_axis(way, before + 1, 2)
-    return np.stack([place.real, place.imag], axis=-1)
+    return np.stack([place.real, place.imag], axis=-1).reshape(len(s), -1, PAST + FUTURE, 2)
