@@ -11,7 +11,7 @@ from sslbook.domains.fraud.data import COMPONENTS, LEGITIMATE, Transactions, cut
 
 
 def read_creditcard(entry: DataSet, paths: list[Path]) -> Transactions:
-    """Read the official table, or the sample of it; see `cut_creditcard` for the cut."""
+    """Read the official table, or the sample of it; see ``cut_creditcard`` for the cut."""
     table, data_card = read_table(paths[0]), entry.data_card
     check_official(paths[0], table, ("Time", *COMPONENTS, "Amount", "Class"))
     if entry.alternative is None or paths[0].name != entry.alternative.name:

@@ -267,9 +267,9 @@ class Transactions(Described):
         _check_columns(table, (time, label, entity, weight), numeric, categorical)
         notes: list[str] = []
         seconds, start = tables.seconds_of(table, time)
-        labels = (
-            np.full(len(seconds), UNKNOWN, np.int64) if label is None else tables.findings_of(table, label, positive)
-        )
+        labels = np.full(len(seconds), UNKNOWN)
+        if label is not None:
+            labels = tables.findings_of(table, label, positive)
         kept = _in_order(table, (time, label), seconds, labels, notes)
         table, seconds, labels = table.take(kept), seconds[kept], labels[kept]
         entities = _entity_codes(table, entity, notes)
@@ -293,9 +293,8 @@ class Transactions(Described):
     def from_csv(cls, path: Path | str, time: str, **options: Any) -> Transactions:
         """Read a comma-separated file in UTF-8 with a header; options as for ``from_frame``."""
         path = Path(path)
-        return cls.from_frame(
-            tables.read_table(path), time, **{"name": path.stem, "title": f"Table {path.name}"} | options
-        )
+        called = {"name": path.stem, "title": f"Table {path.name}"}
+        return cls.from_frame(tables.read_table(path), time, **called | options)
 
     @classmethod
     def from_parquet(cls, path: Path | str, time: str, **options: Any) -> Transactions:
@@ -318,7 +317,7 @@ def _seconds(delay: str | float) -> float:
     """Return a delay such as "7D" or 3600 in seconds."""
     try:
         seconds = pd.Timedelta(delay, unit=None if isinstance(delay, str) else "s").total_seconds()
-    except ValueError:
+    except (ValueError, OverflowError):
         seconds = np.nan
     if not 0 <= seconds < np.inf:
         raise DataError(f"delay is {delay!r}; give a time such as '7D' or '12h', or seconds from 0.")
@@ -408,11 +407,9 @@ def _inputs(
             notes.append(
                 f"Column {column!r} has values in {new.sum():,} rows that no training row has ({values}): code 0."
             )
-    n = len(training)
-    codes = [codes for codes, _ in coded]
     return (
-        np.column_stack(numbers) if numbers else np.empty((n, 0), np.float32),
-        np.column_stack(codes) if codes else np.empty((n, 0), np.int64),
+        np.column_stack([np.empty((len(training), 0), np.float32), *numbers]),
+        np.column_stack([np.empty((len(training), 0), np.int64), *(codes for codes, _ in coded)]),
         tuple(categories for _, categories in coded),
     )
 
@@ -440,13 +437,6 @@ def cut_creditcard(table: pd.DataFrame | Table, data_card: DataCard, legitimate:
     table = table if isinstance(table, Table) else tables.table_of(table, "The table")
     weight = np.where(table.frame["Class"] == 0, legitimate, 1.0)
     return Transactions.from_frame(
-        replace(table, frame=table.frame.assign(weight=weight)),
-        time="Time",
-        label="Class",
-        numeric=[*COMPONENTS, "Amount"],
-        weight="weight",
-        validation=0,
-        test=0.4,
-        delay="1h",
-        data_card=data_card,
-    )
+        replace(table, frame=table.frame.assign(weight=weight)), time="Time", label="Class", weight="weight",
+        numeric=[*COMPONENTS, "Amount"], validation=0, test=0.4, delay="1h", data_card=data_card,
+    )  # fmt: skip

@@ -223,7 +223,7 @@ class TestSplit:
         with refuses("No validation events", "validation=0"):
             read(payments(when=np.repeat([0.0, 1.0], 100)), delay=0, validation=0.1, test=0.4)
 
-    @pytest.mark.parametrize("delay", ["soon", -1, "-3D", np.nan])
+    @pytest.mark.parametrize("delay", ["soon", -1, "-3D", np.nan, np.inf])
     def test_delay_that_is_none(self, delay):
         with refuses("delay is", "'7D'"):
             read(payments(), delay=delay)
