@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--list", action="store_true", help="list size, licence and state; fetch nothing")
     arguments = parser.parse_args(argv)
     failures = []
-    for name in arguments.names or data.CATALOG:
+    for name in arguments.names or data.catalog():
         try:
             if arguments.list:
                 print(describe(name))

@@ -1,4 +1,4 @@
-"""Turn a folder or a table of images into one .npz file, which sslbook.data.Images.from_npz reads.
+"""Turn a folder or a table of images into one .npz file, which sslbook.domains.imaging.Images.from_npz reads.
 
 A folder holds one sub-folder per class, or train, val and test folders that do. A table (.csv) has one row
 per image, with a path and a label column, and may have a group column (patient, site): its images stay
@@ -9,7 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from sslbook import data
+from sslbook.data import DataError
+from sslbook.domains.imaging import Images, duplicates
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -21,16 +22,16 @@ def main(argv: list[str] | None = None) -> None:
     try:
         if arguments.source.suffix.lower() == ".csv":
             columns = {name: getattr(arguments, name) for name in ("path", "label", "group", "split")}
-            images = data.Images.from_csv(arguments.source, arguments.image_folder, **columns, **common)
+            images = Images.from_csv(arguments.source, arguments.image_folder, **columns, **common)
         else:
-            images = data.Images.from_folder(arguments.source, **common)
+            images = Images.from_folder(arguments.source, **common)
         images.to_npz(arguments.output)
-    except (data.DataError, OSError) as error:
+    except (DataError, OSError) as error:
         sys.exit(f"{arguments.output} was not written: {error}")
-    print(f"{arguments.output}: {images.card.title}\n{images.counts()}")
-    for problem in images.card.known_problems:
+    print(f"{arguments.output}: {images.data_card.title}\n{images.counts()}")
+    for problem in images.data_card.known_problems:
         print(f"Note: {problem}")
-    pairs = data.duplicates(images)
+    pairs = duplicates(images)
     across = pairs[pairs["split_a"] != pairs["split_b"]]
     if len(pairs):
         print(f"Note: {len(pairs)} pairs of equal or nearly equal images, {len(across)} of them across splits:")

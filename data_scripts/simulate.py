@@ -1,44 +1,62 @@
-"""Write the stand-in of a data set: images as .npz, which sslbook.data.Images.from_npz reads, tables as .csv or
-.parquet, which from_csv and from_parquet of sslbook.data.Transactions (of Interactions for a shop) read, frames and
-masks of drives as a folder of PNG files, laid out as CamVid is, which sslbook.data.Scenes.from_folder reads."""
+"""Write simulated stand-ins: images to .npz, tables to .csv or .parquet, scenes to a new folder laid out as CamVid is.
+
+Every public function of sslbook.worlds that draws one of these can be named, and its arguments are the options. What is
+written is read by the container of the room: Images.from_npz, Transactions.from_csv, Interactions.from_parquet,
+Scenes.from_folder and so on.
+"""
 
 import argparse
+import importlib
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
-from sslbook import data
-from sslbook.data.images import NPZ_KEYS
-from sslbook.data.simulate_rows import TABLES
-
-SIMULATORS = TABLES | {"streets": data.simulate_streets}
+from sslbook.data import DataError
+from sslbook.data.catalog import rooms
+from sslbook.data.splits import NPZ_KEYS
+from sslbook.domains.driving import Scenes
 
 
 def main(argv: list[str] | None = None) -> None:
     """Draw a stand-in and write it."""
-    arguments = vars(parse(argv))
-    name, output = arguments.pop("name"), arguments.pop("output")
-    knobs = {knob: value for knob, value in arguments.items() if value is not None}
+    knobs = {name: tuple(given) if isinstance(given, list) else given for name, given in vars(parse(argv)).items()}
+    draw, output = simulators()[knobs.pop("name")], knobs.pop("output")
     try:
-        simulator = SIMULATORS.get(name) or data.find(name).simulator
-        for knob in knobs.keys() - inspect.signature(simulator).parameters.keys():
-            raise data.DataError(f"{name} has no knob {knob!r}; leave it out.")
-        drawn = simulator(**knobs)
-        if isinstance(drawn, pd.DataFrame):
-            said = write_table(drawn, output)
-        elif isinstance(drawn, data.Interactions):
-            raise data.DataError(f"{name} is drawn in memory only; write the table 'shop', a log of the same kind.")
-        elif isinstance(drawn, data.Scenes):
-            said = write_scenes(drawn, output)
-        else:
-            drawn.to_npz(output)
-            said = f"{drawn.card.title}, SIMULATED\n{drawn.counts()}"
-    except (data.DataError, OSError) as error:
+        said = writer_of(draw)(draw(**knobs), output)
+    except (DataError, OSError) as error:
         sys.exit(f"{output} was not written: {error}")
     print(f"{output}: {said}")
+
+
+def simulators() -> dict[str, Callable]:
+    """All public functions of the worlds that draw what can be written, by name without ``simulate_``."""
+    found = {}
+    for room in rooms():
+        world = importlib.import_module(f"sslbook.worlds.{room}")
+        for name, draw in inspect.getmembers(world, inspect.isfunction):
+            if draw.__module__ == world.__name__ and not name.startswith("_") and writer_of(draw):
+                found[name.removeprefix("simulate_")] = draw
+    return found
+
+
+def writer_of(draw: Callable) -> Callable[..., str] | None:
+    """Return what writes the result of a function, and None where nothing can: some data are drawn in memory only."""
+    drawn = inspect.signature(draw, eval_str=True).return_annotation
+    if drawn is Scenes:
+        return write_scenes
+    if drawn is pd.DataFrame:
+        return write_table
+    return write_arrays if hasattr(drawn, "to_npz") else None
+
+
+def write_arrays(container: object, output: Path) -> str:
+    """Write a container that knows how to write itself, and say what it holds."""
+    container.to_npz(output)
+    return f"{container.data_card.title}, SIMULATED\n{container.counts()}"
 
 
 def write_table(table: pd.DataFrame, output: Path) -> str:
@@ -48,11 +66,11 @@ def write_table(table: pd.DataFrame, output: Path) -> str:
     elif output.suffix == ".parquet":
         table.to_parquet(output, index=False)
     else:
-        raise data.DataError(f"{output.name} does not end in .csv or .parquet; name a file that does.")
+        raise DataError(f"{output.name} does not end in .csv or .parquet; name a file that does.")
     return f"{len(table)} rows, SIMULATED, with the columns {', '.join(table)}"
 
 
-def write_scenes(scenes: data.Scenes, folder: Path) -> str:
+def write_scenes(scenes: Scenes, folder: Path) -> str:
     """Write frames to train, val and test of a new folder, and masks of class numbers to trainannot and so on."""
     folder.mkdir()
     for name, split in scenes.splits.items():
@@ -61,35 +79,41 @@ def write_scenes(scenes: data.Scenes, folder: Path) -> str:
             place.mkdir()
             for frame, pixels in zip(split.names, pictures, strict=True):
                 Image.fromarray(pixels).save(place / f"{frame}.png")
-    return f"{scenes.card.title}, SIMULATED\n{scenes.counts()}"
+    return f"{scenes.data_card.title}, SIMULATED\n{scenes.counts()}"
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line; a knob that is not given keeps the default of the stand-in."""
-    names = dict.fromkeys([*data.CATALOG, *SIMULATORS])
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", help=f"data set to stand in for: {', '.join(names)}")
-    parser.add_argument("output", type=Path, help="file to write, ending in .npz, .csv or .parquet, or new folder")
-    parser.add_argument("--seed", type=int, help="another seed draws others (default: 0)")
-    parser.add_argument("--n-train", type=int, help="training images (default: the stand-in's own)")
-    parser.add_argument("--n", type=int, help="rows of a table (default: the stand-in's own)")
-    parser.add_argument("--n-cards", type=int, help="cards of card payments (default: the stand-in's own)")
-    parser.add_argument("--days", type=int, help="days of card payments (default: the stand-in's own)")
-    parser.add_argument("--n-users", type=int, help="shoppers of a shop (default: 3000)")
-    parser.add_argument("--n-items", type=int, help="items of a shop (default: 1200)")
-    parser.add_argument("--order", type=float, help="0 to 1, how often an event is a sequel of the last (default: 1)")
-    parser.add_argument("--season", type=float, help="spread of the seasons of a shop (default: 1)")
-    parser.add_argument("--repeats", type=float, help="0 to 1, how often something is bought again (default: 0)")
-    parser.add_argument("--drives", type=int, help="drives through streets, at least 3 (default: 4)")
-    parser.add_argument("--frames-per-drive", type=int, help="frames of a drive through streets (default: 40)")
-    parser.add_argument("--weather", type=float, help="from 0, spread of light, haze, noise and blur (default: 1)")
-    parser.add_argument("--detail", type=float, help="0 to 1; 0 paints each class in one colour (default: 1)")
-    parser.add_argument("--prevalence", type=float, help="share of the cards that suffer a fraud (default: 0.2)")
-    parser.add_argument("--label-delay", type=float, help="days within which a fraud is reported (default: 7)")
-    parser.add_argument("--difficulty", type=float, help="above 0; 2 halves the signal, 0.5 doubles it (default: 1)")
-    parser.add_argument("--nuisance", type=float, help="spread of what the label does not depend on (default: 1)")
-    parser.add_argument("--no-signal", dest="signal", action="store_const", const=False, help="labels drawn at random")
+    """Read the command line: one command for each stand-in, with one option for each argument of its function."""
+    summary, _, details = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(description=summary, epilog=f"{details} `NAME --help` lists the options of NAME.")
+    commands = parser.add_subparsers(dest="name", required=True, metavar="name")
+    for name, draw in simulators().items():
+        text = inspect.getdoc(draw)
+        command = commands.add_parser(
+            name,
+            help=text.partition("\n")[0].replace("%", "%%"),
+            epilog=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_argument("output", type=Path, help="file to write, ending in .npz, .csv or .parquet, or new folder")
+        for knob in inspect.signature(draw).parameters.values():
+            command.add_argument(flag_of(knob), **option_of(knob))
     return parser.parse_args(argv)
+
+
+def flag_of(knob: inspect.Parameter) -> str:
+    """Return the name of the option for an argument: ``--no-signal`` for one that is true by default."""
+    return f"--{'no-' * (knob.default is True)}{knob.name.replace('_', '-')}"
+
+
+def option_of(knob: inspect.Parameter) -> dict:
+    """Return how argparse reads an argument, by the type of its default."""
+    if isinstance(knob.default, bool):
+        return {"dest": knob.name, "action": "store_false" if knob.default else "store_true"}
+    option = {"default": knob.default, "type": type(knob.default), "help": "default: %(default)s"}
+    if isinstance(knob.default, tuple):
+        option |= {"type": type(knob.default[0]), "nargs": len(knob.default)}
+    return option
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The command-line programs of data_scripts/."""
 
 import dataclasses
+import inspect
 import os
 import runpy
 import subprocess
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from sslbook import data
-from sslbook.domains import driving, fraud, imaging
+from sslbook.domains import driving, fraud, imaging, shop
 from sslbook.worlds import driving as driving_world
 from sslbook.worlds import fraud as fraud_world
 from sslbook.worlds import imaging as imaging_world
@@ -68,11 +69,10 @@ def test_simulate_writes_what_the_container_reads(tmp_path, capsys):
     assert "SIMULATED" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["nope", "x.npz"], ["breastmnist", "gone/x.npz"]])
-def test_simulate_fails_with_a_sentence(tmp_path, monkeypatch, arguments):
+def test_simulate_fails_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="was not written"):
-        program("simulate")(arguments)
+        program("simulate")(["breastmnist", "gone/x.npz"])
 
 
 def test_fetch_says_that_another_file_serves(tiny, host, payload, monkeypatch, capsys):
@@ -106,7 +106,7 @@ def test_simulate_writes_tables_that_the_container_reads(tmp_path, capsys, endin
 
 
 def test_simulate_passes_the_knobs_of_tables(tmp_path):
-    program("simulate")(["creditcard", str(tmp_path / "x.csv"), "--n", "1000", "--difficulty", "3"])
+    program("simulate")(["creditcard_table", str(tmp_path / "x.csv"), "--n", "1000", "--difficulty", "3"])
     assert pd.read_csv(tmp_path / "x.csv")["V14"].to_numpy() == pytest.approx(
         creditcard_table(1000, difficulty=3)["V14"].to_numpy()
     )
@@ -119,7 +119,7 @@ def test_simulate_passes_the_knobs_of_tables(tmp_path):
 def test_simulate_writes_card_payments(tmp_path, capsys):
     knobs = {"n_cards": 60, "days": 50, "prevalence": 0.4, "label_delay": 3.0, "difficulty": 2.0, "nuisance": 0.5}
     options = [str(word) for name, value in knobs.items() for word in (f"--{name.replace('_', '-')}", value)]
-    program("simulate")(["cards", str(tmp_path / "cards.csv"), "--seed", "3", *options])
+    program("simulate")(["card_payments", str(tmp_path / "cards.csv"), "--seed", "3", *options])
     drawn = fraud_world.simulate_card_payments(seed=3, **knobs)
     assert f"{len(drawn)} rows, SIMULATED, with the columns time, card, amount" in capsys.readouterr().out
     payments = fraud.Transactions.from_csv(
@@ -128,7 +128,9 @@ def test_simulate_writes_card_payments(tmp_path, capsys):
     )  # fmt: skip
     assert payments.everything.numeric[:, 0] == pytest.approx(drawn["amount"].to_numpy())
     assert payments.everything.labels.tolist() == drawn["fraud"].tolist()
-    program("simulate")(["cards", str(tmp_path / "x.parquet"), "--n-cards", "60", "--days", "50", "--no-signal"])
+    program("simulate")(
+        ["card_payments", str(tmp_path / "x.parquet"), "--n-cards", "60", "--days", "50", "--no-signal"]
+    )
     read = pd.read_parquet(tmp_path / "x.parquet")
     assert read["fraud"].tolist() == fraud_world.simulate_card_payments(60, 50, signal=False)["fraud"].tolist()
 
@@ -136,46 +138,72 @@ def test_simulate_writes_card_payments(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["claims", "x.csv", "--nuisance", "2"], "claims has no knob 'nuisance'"),
-        (["breastmnist", "x.npz", "--no-signal"], "no knob 'signal'"),
-        (["claims", "x.csv", "--n-cards", "60"], "claims has no knob 'n_cards'"),
-        (["cards", "x.csv", "--n", "1000"], "cards has no knob 'n'"),
-        (["cards", "x.csv", "--days", "10"], "days 10; draw at least 50 cards and 45 days"),
-        (["cards", "x.csv", "--order", "1"], "cards has no knob 'order'"),
+        (["card_payments", "x.csv", "--days", "10"], "days 10; draw at least 50 cards and 45 days"),
         (["streets", "x", "--drives", "2"], "drives is 2"),
         (["streets", "gone/x"], "gone"),
-        (["camvid", "x", "--drives", "4"], "camvid has no knob 'drives'"),
-        (["shop", "x.csv", "--order", "2"], "order is 2.0; give a number from 0 to 1"),
-        (["beauty", "x.csv"], "beauty is drawn in memory only; write the table 'shop'"),
+        (["shop_log", "x.csv", "--order", "2"], "order is 2.0; give a number from 0 to 1"),
         (["claims", "x.npz"], "does not end in .csv or .parquet"),
         (["claims", "gone/x.csv"], "gone"),
     ],
 )
-def test_simulate_refuses_what_a_table_has_not(tmp_path, monkeypatch, arguments, said):
+def test_simulate_refuses_what_cannot_be_drawn_or_written(tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match=f"was not written: .*{said}"):
         program("simulate")(arguments)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope", "x.npz"], "invalid choice: 'nope'"),
+        (["beauty", "x.csv"], "invalid choice: 'beauty'"),  # drawn in memory only
+        (["claims", "x.csv", "--nuisance", "2"], "unrecognized arguments: --nuisance 2"),
+        (["breastmnist", "x.npz", "--no-signal"], "unrecognized arguments: --no-signal"),
+        (["card_payments", "x.csv", "--order", "1"], "unrecognized arguments: --order 1"),
+        (["camvid", "x", "--drives", "4"], "unrecognized arguments: --drives 4"),
+        (["claims", "x.csv", "--n", "many"], "invalid int value: 'many'"),
+    ],
+)
+def test_simulate_refuses_names_and_options_that_there_are_not(tmp_path, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        program("simulate")(arguments)
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_simulate_has_every_argument_as_an_option(capsys):
+    drawers = runpy.run_path(str(ROOT / "data_scripts" / "simulate.py"))["simulators"]()
+    assert {"camvid", "streets", "claims", "card_payments", "breastmnist", "pneumoniamnist"} <= set(drawers)
+    assert {creditcard_table, shop_world.shop_log} <= set(drawers.values())
+    for name, draw in drawers.items():
+        with pytest.raises(SystemExit, match="0"):
+            program("simulate")([name, "--help"])
+        printed = capsys.readouterr().out
+        for knob in inspect.signature(draw).parameters:
+            assert knob.replace("_", "-") in printed
+        assert inspect.getdoc(draw) in printed
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_simulate_writes_a_log_that_the_container_reads(tmp_path, capsys, ending):
     path = tmp_path / f"shop.{ending}"
     knobs = ["--n-users", "90", "--n-items", "120", "--order", "0.5", "--season", "0", "--repeats", "0.3"]
-    program("simulate")(["shop", str(path), "--seed", "2", *knobs])
+    program("simulate")(["shop_log", str(path), "--seed", "2", *knobs])
     assert "SIMULATED, with the columns user, item, time, title, price, quantity" in capsys.readouterr().out
-    shop = shop_world.simulate_shop(n_users=90, n_items=120, seed=2, order=0.5, season=0, repeats=0.3)
+    drawn = shop_world.simulate_shop(n_users=90, n_items=120, seed=2, order=0.5, season=0, repeats=0.3)
     columns = {column: column for column in ("user", "item", "time", "title", "price", "quantity")}
     log = shop.Interactions.from_parquet(path, **columns)
-    assert (log.items == shop.items).all()
-    assert (log.time == shop.time).all()
-    assert (log.titles == shop.titles).all()
+    assert (log.items == drawn.items).all()
+    assert (log.time == drawn.time).all()
+    assert (log.titles == drawn.titles).all()
 
 
 def test_simulate_writes_frames_and_masks_in_the_layout_of_camvid(tmp_path, capsys):
     knobs = ["--drives", "3", "--frames-per-drive", "2", "--weather", "0.5", "--detail", "0.5", "--seed", "3"]
-    program("simulate")(["streets", str(tmp_path / "drawn"), *knobs])
-    drawn = driving_world.simulate_streets(3, 2, seed=3, weather=0.5, detail=0.5)
+    program("simulate")(["streets", str(tmp_path / "drawn"), *knobs, "--size", "60", "80"])
+    drawn = driving_world.simulate_streets(3, 2, seed=3, weather=0.5, detail=0.5, size=(60, 80))
     assert "Drawn streets, SIMULATED" in capsys.readouterr().out
     read = driving.Scenes.from_folder(tmp_path / "drawn", classes=drawn.classes, size=drawn.shape)
     for split, written in zip(drawn.splits.values(), read.splits.values(), strict=True):
