@@ -1,12 +1,13 @@
-"""Simulated fraud: card payments of holders with habits, card transactions as components, and insurance claims.
+"""Simulated fraud: payments of card holders with habits, card transactions as components, and insurance claims.
 
-In each, fraud acts on a *signal* that has a knob; everything else is drawn alike for frauds and honest rows.
+In each, what gives a fraud away can be weakened or removed; everything else is drawn alike for frauds and honest rows.
 """
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import expit
+from sklearn.decomposition import PCA
 
 from sslbook.data.card import simulated_data_card
 from sslbook.data.errors import DataError
@@ -280,16 +281,9 @@ def _finish(rng: np.random.Generator, table: pd.DataFrame, days: int, label_dela
     return table[["time", "card", "amount", "category", "region", "merchant", "fraud", "kind", "reported"]]
 
 
-SPREAD = np.concatenate([np.linspace(1.94, 0.70, 20), np.linspace(0.70, 0.32, 8)])  # of V1 to V28, about as real
-BY_HOUR = np.array([5, 3, 2, 2, 2, 2, 3, 5, 7, 10, 11, 10, 10, 10, 10, 11, 11, 11, 10, 10, 10, 11, 10, 7.0])
-SHARES = (0.40, 0.28, 0.17, 0.15)  # of the frauds, of each of these kinds
-MOVES = [  # which components a kind of fraud moves, by how many standard deviations; the last is none
-    {3: -4, 4: 3, 7: -5, 9: -3, 10: -6, 11: 4, 12: -7, 14: -9, 16: -6, 17: -11, 18: -3},
-    {2: 1.5, 3: -2, 4: 3, 10: -3, 11: 3, 12: -4, 14: -5, 17: -2},
-    {1: -1.5, 2: 2, 4: 2, 8: 3, 14: -3, 20: 2, 21: 3, 27: 2},
-    {4: 0.8, 11: 0.5, 14: -0.8},
-    {},
-]
+SPREAD = np.geomspace(1.94, 0.32, 28)  # standard deviations of V1 to V28, about as real
+STRENGTHS = np.array([10.0, 5.0, 2.5, 0.7])  # of four kinds of fraud, from gross to nearly hidden
+SHARES = (0.4, 0.28, 0.17, 0.15)  # of the frauds, of each of these kinds
 
 
 def simulate_creditcard(n: int = 16_000, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0) -> Transactions:
@@ -301,7 +295,7 @@ def simulate_creditcard(n: int = 16_000, seed: int = 0, difficulty: float = 1.0,
 
 
 def creditcard_table(n: int = 16_000, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0) -> pd.DataFrame:
-    """Draw rows like those of creditcard.csv; 3.1 % are frauds of four kinds, from gross to nearly hidden.
+    """Draw rows like those of creditcard.csv; 3.1 % are frauds, each of which moves some of the components.
 
     Parameters
     ----------
@@ -316,39 +310,24 @@ def creditcard_table(n: int = 16_000, seed: int = 0, difficulty: float = 1.0, nu
     if n < 1000:
         raise DataError(f"n is {n}; draw at least 1,000 rows, so that every split holds frauds.")
     _check(difficulty, nuisance)
-    rng = np.random.default_rng(seed)
-    fraud = rng.permutation(np.arange(n) < round(0.031 * n))
-    kind = np.where(fraud, rng.choice(len(SHARES), n, p=SHARES), -1)
-    honest = _honest_components(rng, n, nuisance)
-    moves = pd.DataFrame(MOVES, columns=range(1, 29)).fillna(0).to_numpy()[kind]
-    moved = moves * rng.lognormal(-0.1, 0.5, (n, 1)) * rng.normal(1, 0.3, (n, 28)) / difficulty
-    amount = rng.lognormal(np.log(22), 1.6, n)
-    tested, looted = rng.random(n) < 0.4, rng.lognormal(np.log(90), 1.0, n)
-    amount = np.where((kind >= 0) & (kind < 3), np.where(tested, 1.0, looted), amount)
-    hour = rng.choice(24, n, p=BY_HOUR / BY_HOUR.sum()) + rng.random(n)
-    table = pd.DataFrame((honest + moved) * SPREAD, columns=COMPONENTS)
-    table.insert(0, "Time", np.floor((rng.integers(0, 2, n) * 24 + hour) * 3600))
-    table = table.assign(Amount=amount.clip(max=25_000).round(2), Class=fraud.astype(int))
-    return table.sort_values("Time", kind="stable", ignore_index=True)
-
-
-def _honest_components(rng: np.random.Generator, n: int, nuisance: float) -> np.ndarray:
-    """Draw (n, 28) components of eight kinds of customers with heavy tails, uncorrelated and of variance 1."""
-    people = np.random.default_rng(2013)  # the same customers whatever the seed
+    rng, people = np.random.default_rng(seed), np.random.default_rng(2013)  # the same customers whatever the seed
     centres, shapes = people.normal(0, 0.8, (8, 28)), people.lognormal(-0.4, 0.4, (8, 28))
-    who = rng.choice(8, n, p=people.dirichlet(np.full(8, 4.0)))
-    wide = np.exp(nuisance * 0.3 * rng.normal(size=(n, 1))) * np.where(rng.random((n, 1)) < 0.01 * nuisance, 3, 1)
-    rows = centres[who] + shapes[who] * wide * rng.normal(size=(n, 28))
-    rows -= rows.mean(axis=0)
-    size, axes = np.linalg.eigh(np.cov(rows.T))
-    return rows @ (axes / np.sqrt(size)) @ axes.T
+    customer, tails = rng.integers(8, size=n), np.exp(0.4 * nuisance * rng.normal(size=(n, 1)))
+    components = PCA(whiten=True).fit_transform(centres[customer] + shapes[customer] * tails * rng.normal(size=(n, 28)))
+    moves = people.normal(size=(4, 28)) * (people.random((4, 28)) < 0.3) * STRENGTHS[:, None]
+    fraud, kind = rng.permutation(np.arange(n) < round(0.031 * n)), rng.choice(4, n, p=SHARES)
+    moved = moves[kind] * rng.lognormal(-0.1, 0.5, (n, 1)) * rng.normal(1, 0.3, (n, 28)) / difficulty
+    table = pd.DataFrame((components + moved * fraud[:, None]) * SPREAD, columns=COMPONENTS)
+    amount = np.where(fraud & (rng.random(n) < 0.4), 1.0, rng.lognormal(np.log(22), 1.6, n))  # to test a stolen card
+    table.insert(0, "Time", np.sort(rng.integers(0, 2 * 86_400, n)).astype(float))
+    return table.assign(Amount=amount.clip(max=25_000).round(2), Class=fraud.astype(int))
 
 
 def simulate_claims(n: int = 6_000, seed: int = 0, signal: bool = True) -> pd.DataFrame:
     """Draw motor insurance claims of 18 months, as a reader might bring their own.
 
-    Fraud depends on what comes together, not on one column: a theft soon after the policy began, some garages
-    with high amounts, an injury without a police report, a third claim by phone.
+    Fraud depends on what comes together, not on one column: a theft soon after the policy began, some garages with
+    high amounts, an injury without a police report, a fourth claim by phone.
 
     Parameters
     ----------
@@ -369,39 +348,32 @@ def simulate_claims(n: int = 6_000, seed: int = 0, signal: bool = True) -> pd.Da
     constant = brentq(lambda constant: expit(odds + constant).mean() - 0.06, -20, 20)
     claims["fraud"] = np.where(rng.random(n) < expit(odds + constant), "yes", "no")
     for column, share in {"age": 0.03, "vehicle_age": 0.05, "garage": 0.04, "police_report": 0.2, "fraud": 0.3}.items():
-        claims[column] = claims[column].astype(object if column in ("garage", "police_report", "fraud") else float)
-        claims.loc[rng.random(n) < share, column] = None
+        claims[column] = claims[column].mask(rng.random(n) < share)
     return claims
 
 
 def _claims(rng: np.random.Generator, n: int) -> pd.DataFrame:
     """Return complete claims in time order, without a label."""
-    days, policies = 548, n * 4 // 5
-    policy = rng.integers(0, policies, n)
+    policies, days, kinds = n * 4 // 5, 548, ["collision", "theft", "glass", "injury", "fire"]
+    policy = rng.integers(policies, size=n)
     begin = rng.integers(-1500, days - 30, policies)[policy]
-    since = np.floor(rng.random(n) ** 1.3 * (days - np.maximum(begin, 0))).astype(int) + np.maximum(-begin, 0)
-    order = np.argsort(begin + since, kind="stable")
-    policy, since, day = policy[order], since[order], (begin + since)[order]
-    kind = rng.choice(["collision", "theft", "glass", "injury", "fire"], n, p=[0.45, 0.15, 0.25, 0.1, 0.05])
-    typical = pd.Series(kind).map({"collision": 2600, "theft": 5200, "glass": 600, "injury": 4300, "fire": 3900})
-    regions = np.array(["north", "east", "south", "west", "city"])
-    claims = pd.DataFrame(
-        {
-            "claim_date": pd.Timestamp("2023-01-01") + pd.to_timedelta(day, unit="D"),
-            "policy": [f"P{number:05d}" for number in policy],
-            "amount": (typical * rng.lognormal(0, 0.6, n)).round(2),
-            "days_since_policy_start": since,
-            "age": rng.normal(46, 14, policies).clip(18, 88).round()[policy],
-            "vehicle_age": rng.gamma(2, 3.5, policies).clip(0, 25).round()[policy],
-            "region": regions[rng.integers(0, 5, policies)][policy],
-            "garage": [f"G{number:02d}" for number in rng.choice(40, n, p=rng.dirichlet(np.full(40, 6.0)))],
-            "claim_type": kind,
-            "channel": rng.choice(["app", "phone", "broker"], n, p=[0.5, 0.3, 0.2]),
-            "police_report": np.where(rng.random(n) < np.where(kind == "theft", 0.8, 0.35), "yes", "no"),
-        }
-    )
-    earlier = rng.poisson(0.6, policies)[policy] + claims.groupby("policy").cumcount()
-    claims.insert(6, "previous_claims", earlier)
+    day = np.floor(rng.uniform(np.maximum(begin, 0), days)).astype(int)
+    kind = rng.choice(5, n, p=[0.45, 0.15, 0.25, 0.1, 0.05])
+    claims = pd.DataFrame({
+        "claim_date": pd.Timestamp("2023-01-01") + pd.to_timedelta(day, unit="D"),
+        "policy": [f"P{number:05d}" for number in policy],
+        "amount": (np.array([2600, 5200, 600, 4300, 3900])[kind] * rng.lognormal(0, 0.6, n)).round(2),
+        "days_since_policy_start": day - begin,
+        "age": rng.normal(46, 14, policies).clip(18, 88).round()[policy],
+        "vehicle_age": rng.gamma(2, 3.5, policies).clip(0, 25).round()[policy],
+        "previous_claims": rng.poisson(0.6, policies)[policy],
+        "region": rng.choice(["north", "east", "south", "west", "city"], policies)[policy],
+        "garage": [f"G{number:02d}" for number in rng.choice(40, n, p=rng.dirichlet(np.full(40, 6.0)))],
+        "claim_type": np.array(kinds)[kind],
+        "channel": rng.choice(["app", "phone", "broker"], n, p=[0.5, 0.3, 0.2]),
+        "police_report": np.where(rng.random(n) < np.where(kind == 1, 0.8, 0.35), "yes", "no"),
+    }).sort_values("claim_date", kind="stable", ignore_index=True)  # fmt: skip
+    claims["previous_claims"] += claims.groupby("policy").cumcount()
     return claims
 
 
@@ -409,10 +381,9 @@ def _suspicion(claims: pd.DataFrame) -> np.ndarray:
     """Return the log-odds of fraud (n,), but for a constant."""
     kind, shady = claims["claim_type"], claims["garage"].isin(["G03", "G11", "G17", "G26", "G34"])
     together = (
-        3.5 * ((claims["days_since_policy_start"] < 120) & (kind == "theft"))
-        + 3.5 * (shady & (claims["amount"] > 3000))
-        + 2.5 * ((kind == "injury") & (claims["police_report"] == "no"))
-        + 2.5 * ((claims["previous_claims"] >= 3) & (claims["channel"] == "phone"))
-        + 2.0 * ((claims["vehicle_age"] > 12) & (kind == "fire"))
+        4.0 * ((claims["days_since_policy_start"] < 120) & (kind == "theft"))
+        + 4.0 * (shady & (claims["amount"] > 3000))
+        + 2.0 * ((kind == "injury") & (claims["police_report"] == "no"))
+        + 4.0 * ((claims["previous_claims"] >= 3) & (claims["channel"] == "phone"))
     )
     return together.to_numpy(dtype=float)
