@@ -108,7 +108,7 @@ def run_all(runs: Sequence[Run], title: str, store: Store | str | Path | None = 
     backend, processes = _place()
     with tqdm(total=len(runs), initial=len(call.outcomes), desc=title, unit="run", disable=_inside.run) as call.bar:
         try:
-            if processes == 1 or len(runs) - len(call.outcomes) == 1:
+            if backend is None or len(runs) - len(call.outcomes) == 1:
                 call.run_here()
             else:
                 call.run_elsewhere(backend, processes)
@@ -136,12 +136,15 @@ _one_at_a_time = threading.RLock()  # the global generators belong to the proces
 
 
 def _place() -> tuple[Any, int]:
-    """The backend of joblib in force, and how many processes it offers; 1 stands for this process."""
+    """The backend of joblib in force, and how many processes it offers; None and 1 stand for this process."""
     backend, n_jobs = get_active_backend()
+    if _inside.run or getattr(backend, "supports_sharedmem", False):
+        return None, 1
+    if hasattr(backend, "client"):
+        return backend, math.inf  # a cluster grows, shrinks and loses workers
     on_card = isinstance(backend, LokyBackend) and torch.cuda.is_available()
-    if on_card or _inside.run or getattr(backend, "supports_sharedmem", False):
-        return backend, 1
-    return backend, backend.effective_n_jobs(n_jobs or workers())
+    processes = 1 if on_card else backend.effective_n_jobs(n_jobs or workers())
+    return (backend, processes) if processes > 1 else (None, 1)
 
 
 class _Queue:
@@ -176,28 +179,57 @@ class _Queue:
         with self.lock:
             self.waiting.clear()
 
-    def tasks(self, task: Callable[[int], tuple], processes: int) -> Iterator:
-        """Tasks for joblib, chosen as late as can be.
+    def __bool__(self) -> bool:
+        return any(self.waiting.values())
 
-        Once every process is busy, joblib asks for as many tasks as there are processes whenever one is free. A pause
-        after each gives it one, so that the others are chosen when their time comes, or never after an error.
-        """
-        turn, outer = 0, self
 
-        class Tasks:
-            def __iter__(self) -> Iterator:
-                return self
+def _by_joblib(queue: _Queue, task: Callable[[int], tuple], processes: int, **where) -> Iterator:
+    """Results as they come; a task is chosen as late as can be.
 
-            def __next__(self) -> tuple:
-                nonlocal turn
-                turn += 1
-                pause = turn > processes and (turn - processes) % 2 == 0
-                position = None if pause else outer.take()
-                if position is None:
-                    raise StopIteration
-                return task(position)
+    Once all processes are busy, joblib asks for as many tasks as there are processes whenever one of them is free. A
+    pause after each task gives it one, so that the others are chosen when their time comes, or never after an error.
+    """
 
-        return Tasks()
+    class Tasks:
+        asked = 0
+
+        def __iter__(self) -> Iterator:
+            return self
+
+        def __next__(self) -> tuple:
+            self.asked += 1
+            pause = self.asked > processes and (self.asked - processes) % 2 == 0
+            position = None if pause else queue.take()
+            if position is None:
+                raise StopIteration
+            return joblib.delayed(_in_worker)(*task(position))
+
+    # Always the same settings, or joblib would replace the pool, and a call would wait for new processes.
+    settings = {"batch_size": 1, "pre_dispatch": processes, "mmap_mode": "c", "max_nbytes": LARGE}
+    while queue:
+        with joblib.parallel_config(n_jobs=processes, **where):
+            results = joblib.Parallel(return_as="generator_unordered", **settings)(Tasks())
+        with closing(results):
+            yield from results
+
+
+def _on_dask(backend: Any, queue: _Queue, task: Callable[[int], tuple]) -> Iterator:
+    """Results as they come from a dask cluster; joblib would wait for ever for a run that has killed its workers."""
+    from distributed import as_completed
+
+    client, futures = backend.client, as_completed(loop=backend.client.loop)
+
+    def refill() -> None:
+        while futures.count() < max(1, sum(client.ncores().values())):
+            position = queue.take()
+            if position is None:
+                return
+            futures.add(client.submit(_in_worker, *task(position), pure=False, **backend.submit_kwargs))
+
+    refill()
+    for future in futures:
+        yield future.result()
+        refill()
 
 
 class _Call:
@@ -234,22 +266,20 @@ class _Call:
         while (position := self.queue.take()) is not None:
             run = self.runs[position]
             try:
-                self.finish(position, _measured(run.name, run.call))
+                result = _measured(run.name, run.call)
             except Exception as error:
                 raise RunError(_failure(run, error)) from error
+            self.finish(position, result)
 
     def run_elsewhere(self, backend: Any, processes: int) -> None:
-        task = _Packer().tasks(self.runs, sorted(set(range(len(self.runs))) - set(self.outcomes)), backend)
-        settings = {"backend": "loky", "inner_max_num_threads": 1} if isinstance(backend, LokyBackend) else {}
-        while any(self.queue.waiting.values()):
-            with joblib.parallel_config(n_jobs=processes, **settings or {"backend": backend}):
-                # Always the same settings, or joblib would replace the pool, and the next call wait for a new one.
-                parallel = joblib.Parallel(
-                    batch_size=1, pre_dispatch=processes, return_as="generator_unordered", mmap_mode="c",
-                    max_nbytes=LARGE,
-                )  # fmt: skip
-                results = parallel(self.queue.tasks(task, processes))
-            self.collect(results)
+        waiting = [i for i in range(len(self.runs)) if i not in self.outcomes]
+        task = _Packer().tasks(self.runs, waiting, getattr(backend, "client", None))
+        if hasattr(backend, "client"):
+            self.collect(_on_dask(backend, self.queue, task))
+        elif isinstance(backend, LokyBackend):
+            self.collect(_by_joblib(self.queue, task, processes, backend="loky", inner_max_num_threads=1))
+        else:
+            self.collect(_by_joblib(self.queue, task, processes, backend=backend))
         if self.failed is not None:
             position, error = self.failed
             raise RunError(_failure(self.runs[position], error)) from error
@@ -260,10 +290,11 @@ class _Call:
                 for position, result in results:
                     self.finish(position, result)
         except Exception as error:
+            said = f"{type(error).__name__}: {error}".partition("\n")[0]
             flying = ", ".join(" · ".join(map(str, self.runs[i].name)) for i in sorted(self.queue.flying))
             kept = "" if self.store is None else " Finished runs are in the store and will not be repeated."
             raise RunError(
-                f"{self.title}: a worker process was lost ({type(error).__name__}: {str(error).splitlines()[0]}) while "
+                f"{self.title}: a worker process was lost ({said}) while "
                 f"these runs were in flight: {flying}.{kept} The usual cause is memory: use fewer processes "
                 "(LOKY_MAX_CPU_COUNT) or smaller data."
             ) from error
@@ -282,7 +313,7 @@ class _Call:
                 self.store.write(self.keys[position], outcome)
             except OSError as error:
                 self.note("write", f"finished runs could not be kept in {self.store.folder}: {error}.")
-            except TypeError as error:
+            except Exception as error:
                 self.note("value", f"some finished runs are not kept in the store, for {error}.")
 
 
@@ -419,8 +450,8 @@ class _Packer:
     def shared(self, array: np.ndarray) -> np.ndarray:
         return self.memory.setdefault((array.ctypes.data, array.nbytes), array)
 
-    def tasks(self, runs: Sequence[Run], positions: Iterable[int], backend: Any) -> Callable[[int], tuple]:
-        """Maps the position of a run to its task for joblib."""
+    def tasks(self, runs: Sequence[Run], positions: Iterable[int], client: Any) -> Callable[[int], tuple]:
+        """Maps the position of a run to the arguments of ``_in_worker``; large arrays go to a dask client at once."""
         packed = {}
         for position in positions:
             call = runs[position].call
@@ -430,9 +461,9 @@ class _Packer:
                 packed[position] = self.pack(function), self.pack(arguments)
             except Exception as error:
                 raise RunError(f"{_failure(runs[position], error)} (it cannot be sent to a process).") from error
-        if hasattr(backend, "client"):
-            self.scatter(backend.client)
-        return lambda position: joblib.delayed(_in_worker)(position, runs[position].name, *packed[position])
+        if client is not None:
+            self.scatter(client)
+        return lambda position: (position, runs[position].name, *packed[position])
 
     def scatter(self, client: Any) -> None:
         """Send large arrays to every machine of a dask cluster, so that none is lost with a machine."""
