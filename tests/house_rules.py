@@ -56,6 +56,18 @@ class Notebook:
         found = (m for c in self.prose for m in re.finditer(r"^(#+)\s+(.+?)\s*$", without_code(source(c)), re.M))
         return [(len(m[1]), re.sub(r"^(\d)[.:]", r"\1", m[2])) for m in found]
 
+    @cached_property
+    def defaults(self) -> dict:
+        """The parameters, as far as they are plain values."""
+        tagged = [c for c in self.code if "parameters" in c["metadata"].get("tags", ())]
+        nodes = [n for c in tagged for n in parsed(c).body if isinstance(n, ast.Assign)]
+        return {ast.unparse(n.targets[0]): n.value.value for n in nodes if isinstance(n.value, ast.Constant)}
+
+    @property
+    def smoke(self) -> dict | None:
+        """Parameters of the short run that shows that every cell runs, from the metadata."""
+        return self.content["metadata"].get("sslbook", {}).get("smoke")
+
     @property
     def has_own_generator(self) -> bool:
         """Whether the page studies simulated data that stand in for no real set, and says so in its records."""
@@ -212,6 +224,19 @@ def parameters(book: Notebook) -> Complaints:
     later = book.code[book.code.index(tagged[0]) + 1 :]
     read = {n.id for c in later for n in ast.walk(parsed(c)) if isinstance(n, ast.Name)}
     yield from (f"parameter {name} is never used" for name in names if name not in read)
+
+
+@rule
+def smoke(book: Notebook) -> Complaints:
+    if not book.smoke:
+        if book.is_case or book.smoke is not None:
+            yield "the metadata list no small repeats: sslbook.smoke, as in {'EPOCHS': 2}"
+        return
+    for name, value in book.smoke.items():
+        if name not in book.defaults:
+            yield f"sslbook.smoke sets {name}, which is no parameter"
+        elif type(value) is not type(book.defaults[name]):
+            yield f"sslbook.smoke sets {name} to {value!r}, and its default is {book.defaults[name]!r}: another type"
 
 
 @rule

@@ -1,25 +1,60 @@
-"""Pytest plugin: one run of a notebook serves both "every cell runs" (nbval) and the claims its records make."""
+"""Pytest plugin: one run of a notebook serves both "every cell runs" (nbval) and the claims its records make.
+
+Finished runs of studies are kept in a folder that is empty when the tests begin and gone when they end, so that nothing
+is proved by what an earlier run left behind.
+"""
+
+import os
+import tempfile
+import time
 
 import pytest
 from nbval.plugin import IPyNbCell
 
 EXECUTED = pytest.StashKey[dict[str, list[dict]]]()
-LAST = ("test_own_data.py", "test_claims.py")
+SPANS = pytest.StashKey[dict[str, list[float]]]()
+STORE = pytest.StashKey[tempfile.TemporaryDirectory]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STORE] = tempfile.TemporaryDirectory(prefix="sslbook-runs-", ignore_cleanup_errors=True)
+    os.environ["SSLBOOK_RUNS"] = config.stash[STORE].name
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[STORE].cleanup()
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Unit tests first, then the notebooks, then what is said about them."""
+    """Unit tests first, then the notebooks, then what is said about them, then their runs with other parameters."""
     items.sort(key=_rank)
     config.stash[EXECUTED] = {item.path.stem: [] for item in items if isinstance(item, IPyNbCell)}
+    config.stash[SPANS] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if isinstance(item, IPyNbCell):
+        item.config.stash[SPANS].setdefault(item.path.stem, [time.monotonic()] * 2)
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Keep the records that a cell has just displayed."""
+    """Keep the records that a cell has just displayed, and the time."""
     if isinstance(item, IPyNbCell):
         from sslbook.report import records_in
 
         item.config.stash[EXECUTED][item.path.stem] += records_in(item.test_outputs or ())
+        item.config.stash[SPANS][item.path.stem][1] = time.monotonic()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Seconds of each notebook, from the start of its first cell to the end of its last."""
+    spans = config.stash.get(SPANS, {})
+    if spans:
+        terminalreporter.section("seconds of each notebook")
+    for name, (start, end) in spans.items():
+        terminalreporter.write_line(f"{end - start:8.1f} s  {name}")
 
 
 @pytest.fixture
@@ -31,4 +66,6 @@ def executed(pytestconfig: pytest.Config) -> dict[str, list[dict]]:
 def _rank(item: pytest.Item) -> int:
     if isinstance(item, IPyNbCell):
         return 1
-    return 2 + LAST.index(item.path.name) if item.path.name in LAST else 0
+    if item.get_closest_marker("smoke") or item.get_closest_marker("own_data"):
+        return 3
+    return 2 if "executed" in item.fixturenames else 0

@@ -1,6 +1,7 @@
 """The plugin that lets one run of a notebook serve nbval and the claims, tried on a tiny project of its own."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,20 @@ CLAIMS = """
 def test_claim(executed):
     assert [(r["name"], r["value"]) for r in executed["10_tiny"]] == [("auc/a@10", {value})]
 """
+UNIT = """
+import os
+
+def test_unit():
+    print("\\nkept in", os.environ["SSLBOOK_RUNS"])
+    assert os.listdir(os.environ["SSLBOOK_RUNS"]) == []
+"""
+AGAIN = """
+import pytest
+
+@pytest.mark.smoke
+def test_again():
+    pass
+"""
 
 
 @pytest.fixture
@@ -21,11 +36,12 @@ def project(tmp_path):
     """A folder with the plugin, a test of each kind and a notebook of two cells that records 0.75."""
     for folder in ("tests", "notebooks"):
         (tmp_path / folder).mkdir()
-    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\nmarkers = ['smoke']\n")
     (tmp_path / "tests/__init__.py").touch()
     shutil.copy(ROOT / "tests/notebook_records.py", tmp_path / "tests")
     (tmp_path / "tests/test_claims.py").write_text(CLAIMS.format(value=0.75))
-    (tmp_path / "tests/test_unit.py").write_text("def test_unit():\n    pass\n")
+    (tmp_path / "tests/test_unit.py").write_text(UNIT)
+    (tmp_path / "tests/test_again.py").write_text(AGAIN)
     write_notebook(tmp_path, "value = 0.75")
     return tmp_path
 
@@ -44,16 +60,20 @@ def run(project: Path, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_unit_tests_run_first_then_the_notebook_then_its_claims(project):
-    code, output = run(project, "notebooks", "tests")
+def test_units_come_first_then_the_notebook_then_its_claims_then_short_runs(project):
+    code, output = run(project, "notebooks", "tests", "-s")
     assert code == 0, output
-    assert output.index("test_unit.py") < output.index("10_tiny") < output.index("test_claims.py")
+    places = [output.index(name) for name in ("test_unit.py", "10_tiny", "test_claims.py", "test_again.py")]
+    assert places == sorted(places)
+    assert re.search(r"seconds of each notebook =+\n+ +\d+\.\d s  10_tiny\n", output)
+    folder = re.search(r"kept in (\S+)", output)[1]
+    assert not Path(folder).exists(), "finished runs are removed"
 
 
 def test_a_claim_that_the_run_does_not_bear_out_fails(project):
     (project / "tests/test_claims.py").write_text(CLAIMS.format(value=0.9))
     code, output = run(project)
-    assert code == 1 and "1 failed, 3 passed" in output
+    assert code == 1 and "1 failed, 4 passed" in output
 
 
 def test_a_cell_that_fails_takes_its_records_and_the_claim_with_it(project):
