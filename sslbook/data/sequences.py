@@ -35,7 +35,9 @@ def histories(codes: np.ndarray, entities: np.ndarray, longest: int | None = Non
         place = place - np.maximum(by_entity.transform("size").to_numpy() - longest, 0)
     rows = np.full((entities.max() + 1, place.max() + 1), -1)
     rows[entities[place >= 0], place[place >= 0]] = np.flatnonzero(place >= 0)
-    return np.where(rows[..., None] >= 0, codes[rows], -1).astype(np.int16), rows
+    sequences = codes[rows].astype(np.int16, copy=False)
+    np.copyto(sequences, -1, where=(rows < 0)[..., None])  # in place: histories of long tables fill the memory
+    return sequences, rows
 
 
 def last_events(sequences: np.ndarray, rows: np.ndarray, wanted: np.ndarray, length: int) -> np.ndarray:

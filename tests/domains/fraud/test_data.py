@@ -648,7 +648,7 @@ class TestBadTables:
             read(payments().rename(columns={"card": "amount"}))
 
     @pytest.mark.parametrize("role", ["time", "label", "entity", "weight"])
-    def test_column_that_lacks(self, role):
+    def test_missing_column(self, role):
         with refuses("no column 'nope'", "'when', 'card', 'amount', 'shop', 'fraud'", "name the right one"):
             read(payments(), **{role: "nope"})
         with refuses("no column 'nope'"):
