@@ -1,5 +1,5 @@
 # make lab    set up and open the start page in JupyterLab
-# make test   set up and run every test, the notebooks included
+# make test   set up and run the unit tests, then every notebook with its claims
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,$(shell \
   $(p) -c 'import ensurepip, sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
@@ -9,16 +9,29 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)# in a conta
 
 export OMP_WAIT_POLICY := PASSIVE# two cores: waiting threads must not spin
 
-.PHONY: lab test test-chapters book readme data lint clean
+.PHONY: lab test test-units test-chapters test-smoke test-own-data bench book readme data lint clean
+.NOTPARALLEL:# unit tests share the cores themselves, and so do the runs of a notebook
 
 lab: $(VENV)/.installed
 	$(PY) -m jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
-test: $(VENV)/.installed
-	$(PY) -m pytest
+test: test-units test-chapters
+
+test-units: $(VENV)/.installed
+	LOKY_MAX_CPU_COUNT=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist worksteal \
+	  --ignore=tests/chapters --ignore=tests/data/test_real.py tests
 
 test-chapters: $(VENV)/.installed
-	$(PY) -m pytest notebooks tests/test_claims.py tests/test_own_data.py tests/data/test_real.py
+	$(PY) -m pytest -m "not smoke and not own_data" notebooks tests/chapters tests/data/test_real.py
+
+test-smoke: $(VENV)/.installed
+	$(PY) -m pytest -m smoke tests/chapters
+
+test-own-data: $(VENV)/.installed
+	$(PY) -m pytest -m own_data tests/chapters
+
+bench: $(VENV)/.installed
+	for script in $(sort $(wildcard tests/benchmarks/[a-z]*.py)); do echo "== $$script"; $(PY) $$script || exit 1; done
 
 book: $(VENV)/.installed
 	$(PY) -m nbconvert --execute --ExecutePreprocessor.timeout=900 --ExecutePreprocessor.record_timing=False \
