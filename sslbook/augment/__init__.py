@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sslbook.augment.corruptions import CORRUPTIONS, Corruption, blur, corrupt, fog, night, noise
-from sslbook.augment.geometry import crop, random_affine, uniform
+from sslbook.augment.geometry import affine_maps, chosen, crop, log_uniform, random_affine, uniform
 from sslbook.augment.tensors import Cases, Tensors, count, network_input, reads, take, to_tensor
-from sslbook.augment.views import PRESETS, Augment, jitter_colours
+from sslbook.augment.views import PRESETS, Augment, change_light, jitter_colours

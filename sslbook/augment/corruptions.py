@@ -1,8 +1,8 @@
 """Weather and bad sensors, at strengths 1 to 5, to see how a segmenter degrades: never shown to it in training.
 
-After ImageNet-C (Hendrycks and Dietterich 2019), which measures lengths on pictures of 224 pixels, so that here they
-scale with the height. Noise and blur have its strengths. Its fog knows no distance, and night it has none: both are
-written anew, from what a camera on a road sees.
+After ImageNet-C (Hendrycks and Dietterich 2019). Noise and blur have its strengths; its blur is as wide as pictures of
+224 pixels need, so ours scales with the height. Its fog is equally thick near and far, and it has no night: ours are
+written for what a camera on a road sees.
 """
 
 from __future__ import annotations
@@ -16,18 +16,16 @@ from torch import Tensor
 
 from sslbook.augment.tensors import to_tensor
 
-HORIZON = 0.45  # row where the road ends, as a share of the height: about there in frames of a camera in a car
-
-
+HORIZON = 0.45  # height of the horizon, as a share of the frame from its top: about there for a camera in a car
 Corruption = Callable[[Tensor, int, torch.Generator], Tensor]
 
 
 def fog(images: Tensor, strength: int, generator: torch.Generator) -> Tensor:
     """Light scattered into the view: image * t + grey * (1 - t) with t = exp(-density * distance) (Koschmieder 1924).
 
-    There is no depth: the distance falls from 1 at the horizon to 0.15 at the bumper, as on a flat road, and all above
-    the horizon is as far as it, near house or not. Patches of fog are noise of a few sizes, in place of the plasma
-    fractal of ImageNet-C.
+    A frame says nothing of distances, so they are those of a flat road: 1 at the horizon, falling to 0.15 at the lower
+    edge. Everything above the horizon counts as 1, so that a near house is hidden like a far one. Patches of fog are
+    noise of a few sizes, in place of the plasma fractal of ImageNet-C.
 
     Parameters
     ----------
@@ -102,9 +100,8 @@ def corrupt(frames: np.ndarray, name: str, strength: int, seed: int = 0) -> np.n
     if strength not in range(6):
         raise ValueError(f"the strength is {strength}; choose a whole number from 0 (none) to 5.")
     generator = torch.Generator().manual_seed(seed)
-    parts = [CORRUPTIONS[name](to_tensor(part), strength, generator) for part in _blocks(frames)]
-    return np.concatenate([(part * 255).round().byte().permute(0, 2, 3, 1).numpy() for part in parts])
-
-
-def _blocks(frames: np.ndarray, size: int = 64) -> list[np.ndarray]:
-    return [frames[start : start + size] for start in range(0, len(frames), size)]
+    corrupted = np.empty_like(frames)
+    for i in range(0, len(frames), 64):
+        part = CORRUPTIONS[name](to_tensor(frames[i : i + 64]), strength, generator)
+        corrupted[i : i + 64] = (part * 255).round().byte().permute(0, 2, 3, 1)
+    return corrupted

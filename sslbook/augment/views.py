@@ -12,7 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sslbook.augment.geometry import random_affine, uniform
+from sslbook.augment.geometry import chosen, crop, random_affine, uniform
+
+
+def change_light(images: Tensor, contrast: float, brightness: float, generator: torch.Generator) -> Tensor:
+    """Change contrast and brightness, each picture by its own draw; ``contrast`` and ``brightness`` as in ``Augment``.
+
+    Values may leave [0, 1].
+    """
+    gain = uniform(len(images), 1 - contrast, 1 + contrast, generator).view(-1, 1, 1, 1)
+    offset = uniform(len(images), -brightness, brightness, generator).view(-1, 1, 1, 1)
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    return (images - mean) * gain + (mean + offset)
 
 
 def jitter_colours(
@@ -32,14 +43,10 @@ def jitter_colours(
     cast : each channel is multiplied by a number between 1 - cast and 1 + cast.
     grey : probability that a picture loses its colours.
     """
-    n, device = len(images), images.device
-    cast_by = 1 + cast * (2 * torch.rand(n, 3, 1, 1, generator=generator, device=device) - 1)
-    gain = uniform(n, 1 - contrast, 1 + contrast, generator).view(n, 1, 1, 1)
-    offset = uniform(n, -brightness, brightness, generator).view(n, 1, 1, 1)
-    images = images * cast_by
-    mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    images = (images - mean) * gain + (mean + offset)
-    without = (uniform(n, 0, 1, generator) < grey).view(n, 1, 1, 1)
+    n = len(images)
+    cast_by = 1 + cast * (2 * torch.rand(n, 3, 1, 1, generator=generator, device=images.device) - 1)
+    images = change_light(images * cast_by, contrast, brightness, generator)
+    without = chosen(n, grey, generator).view(n, 1, 1, 1)
     return torch.where(without, images.mean(dim=1, keepdim=True), images).clamp(0, 1)
 
 
@@ -89,25 +96,16 @@ class Augment:
         """
         n = len(images)
         maps = random_affine(n, self.area, self.aspect, self.rotation, self.flip, generator)
-        height, width = (self.size, self.size) if self.size else images.shape[2:]
-        grid = F.affine_grid(maps, [n, images.shape[1], height, width], align_corners=False)
-        views = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+        views = crop(images, maps, (self.size, self.size) if self.size else images.shape[2:])
         if self.blur:
-            views = torch.where(self._chosen(n, self.blur, generator), _binomial_blur(views), views)
+            views = torch.where(chosen(n, self.blur, generator).view(n, 1, 1, 1), _binomial_blur(views), views)
         if self.contrast or self.brightness:
-            gain = uniform(n, 1 - self.contrast, 1 + self.contrast, generator).view(n, 1, 1, 1)
-            offset = uniform(n, -self.brightness, self.brightness, generator).view(n, 1, 1, 1)
-            mean = views.mean(dim=(1, 2, 3), keepdim=True)
-            views = (views - mean) * gain + (mean + offset)
+            views = change_light(views, self.contrast, self.brightness, generator)
         if self.invert:
-            views = torch.where(self._chosen(n, self.invert, generator), 1 - views, views)
+            views = torch.where(chosen(n, self.invert, generator).view(n, 1, 1, 1), 1 - views, views)
         if self.noise:
             views = views + self.noise * torch.randn(views.shape, generator=generator, device=views.device)
         return views.clamp_(0, 1).contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def _chosen(n: int, probability: float, generator: torch.Generator) -> Tensor:
-        return (uniform(n, 0, 1, generator) < probability).view(n, 1, 1, 1)
 
 
 def _binomial_blur(images: Tensor) -> Tensor:

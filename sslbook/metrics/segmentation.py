@@ -14,8 +14,8 @@ def confusion_counts(masks: np.ndarray, labels: np.ndarray, n_classes: int) -> n
 
     Parameters
     ----------
-    masks : uint8 array, shape (n, height, width), the truth: 0 to classes - 1, or VOID.
-    labels : uint8 array, shape (n, height, width), 0 to classes - 1.
+    masks : uint8 array, shape (n, height, width), the truth: 0 to n_classes - 1, or VOID.
+    labels : uint8 array, shape (n, height, width), the class each pixel was called: 0 to n_classes - 1.
 
     Returns
     -------
@@ -44,17 +44,32 @@ def check_classes(name: str, values: np.ndarray, n_classes: int) -> None:
         )
 
 
+def classes_in(masks: np.ndarray, n_classes: int) -> np.ndarray:
+    """Numbers of the classes that masks hold, ascending.
+
+    Raises
+    ------
+    ValueError
+        If a number is no class, or no pixel has a class.
+    """
+    present = np.flatnonzero(np.bincount(masks.ravel(), minlength=VOID)[:VOID])
+    if present.size == 0:
+        raise ValueError("every pixel of the masks is void; draw frames with a mask.")
+    check_classes("masks", present, n_classes)
+    return present
+
+
 def iou(confusion: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Intersection over union of each class, TP / (TP + FP + FN), the pixels of all frames counted together.
 
     Parameters
     ----------
-    confusion : int array, shape (n, classes, classes), of ``confusion_counts``.
+    confusion : int array, shape (n, n_classes, n_classes), of ``confusion_counts``.
     weights : optional array, shape (replicates, n), the multiplicity of each frame in a bootstrap sample.
 
     Returns
     -------
-    float array, shape (replicates, classes), or (classes,) without weights. NaN where no pixel is of the class.
+    float array, shape (replicates, n_classes), or (n_classes,) without weights. NaN where no pixel is of the class.
     """
     w = np.ones((1, len(confusion))) if weights is None else np.asarray(weights, dtype=float)
     truth, called = confusion.sum(axis=2), confusion.sum(axis=1)
@@ -67,7 +82,7 @@ def iou(confusion: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
 def mean_iou(
     confusion: np.ndarray, weights: np.ndarray | None = None, numbers: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Mean of ``iou`` over classes, or over the given numbers of classes; those without a pixel do not count.
+    """Mean of ``iou`` over all classes, or over those of the given numbers; classes without a pixel do not count.
 
     Returns
     -------

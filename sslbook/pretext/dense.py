@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.augment.geometry import crop, uniform
+from sslbook.augment.geometry import affine_maps, chosen, crop, log_uniform
 from sslbook.augment.views import jitter_colours
 from sslbook.encoders.scenes import SceneEncoder
 from sslbook.pretext.simclr import nt_xent, projection_head
@@ -36,23 +36,21 @@ def region_pair(
 
     Returns
     -------
-    two float tensors, shape (n, 2, 3): maps as ``affine_grid`` takes them.
+    two float tensors, shape (n, 2, 3): see ``affine_maps``.
     """
     centre = 0.6 * (2 * torch.rand(n, 2, generator=generator, device=generator.device) - 1)
     return _around(centre, share, scale, shift, generator), _around(centre, share, scale, shift, generator)
 
 
-def _around(centre: Tensor, share, scale, shift: float, generator: torch.Generator) -> Tensor:
-    n, device = len(centre), generator.device
-    zoom = torch.exp(uniform(n, math.log(scale[0]), math.log(scale[1]), generator))
-    width, height = (zoom * share[1]).clamp(max=1), (zoom * share[0]).clamp(max=1)
-    half = torch.stack([width, height], dim=1)
-    place = centre + shift * half * (2 * torch.rand(n, 2, generator=generator, device=device) - 1)
-    place = torch.maximum(torch.minimum(place, 1 - half), half - 1)
-    mirror = 1 - 2 * (uniform(n, 0, 1, generator) < 0.5).float()
-    zero = torch.zeros_like(width)
-    rows = [width * mirror, zero, place[:, 0], zero, height, place[:, 1]]
-    return torch.stack(rows, dim=1).view(n, 2, 3)
+def _around(
+    centre: Tensor, share: tuple[float, float], scale: tuple[float, float], shift: float, generator: torch.Generator
+) -> Tensor:
+    n = len(centre)
+    zoom = log_uniform(n, *scale, generator)
+    size = torch.stack([zoom * share[1], zoom * share[0]], dim=1).clamp(max=1)
+    moved = centre + shift * size * (2 * torch.rand(n, 2, generator=generator, device=generator.device) - 1)
+    inside = torch.maximum(torch.minimum(moved, 1 - size), size - 1)
+    return affine_maps(size, inside, chosen(n, 0.5, generator))
 
 
 def shared_points(first: Tensor, second: Tensor, points: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from sslbook.augment.geometry import crop, random_affine
-from sslbook.augment.tensors import to_tensor
+from sslbook.augment.tensors import network_input, to_tensor
 from sslbook.augment.views import PRESETS, Augment, jitter_colours
 from sslbook.domains import imaging
 from sslbook.domains.imaging.methods import pixels
@@ -49,19 +49,19 @@ def test_to_tensor_keeps_pixels_in_place_and_scales_them():
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.int64, np.bool_])
 @pytest.mark.parametrize("shape", [(5, 7), (4, 6, 3), (9,), (2, 3, 4, 3)])
-def test_what_is_no_picture_stays_as_it_is(dtype, shape):
+def test_numbers_stay_as_they_are(dtype, shape):
     rng = np.random.default_rng(0)
     cases = (rng.normal(size=shape) * 40).astype(dtype)
-    tensor = to_tensor(cases)
+    tensor = network_input(None, cases)
     assert tensor.shape == shape
     assert tensor.numpy().dtype == dtype
     assert np.array_equal(tensor.numpy(), cases)
 
 
-def test_to_tensor_takes_any_layout_of_memory():
+def test_cases_in_any_layout_of_memory():
     rows = np.asfortranarray(np.arange(12.0).reshape(3, 4))
     for cases in (rows, rows[::-1], rows[:, ::2], rows.T):
-        assert np.array_equal(to_tensor(cases).numpy(), cases)
+        assert np.array_equal(network_input(None, cases).numpy(), cases)
     images = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4, 1)[::-1]
     assert to_tensor(images)[0, 0, 0, 0].item() == pytest.approx(12 / 255)
 

@@ -361,7 +361,7 @@ def run(name: str, seed: int = 0, start: int = 0, **settings) -> tuple[nn.Module
     objective = OBJECTIVES[name](new_encoder(start))
     frames = streets(8, (64, 48) if name == "time" else (32, 48))
     history = pretrain(objective, frames, epochs=2, batch_size=4, seed=seed, **CPU, **settings)
-    return objective, [{k: v for k, v in row.items() if k != "seconds"} for row in history.epochs]
+    return objective, [{k: v for k, v in row.items() if "seconds" not in k} for row in history.epochs]
 
 
 def assert_same_weights(a: nn.Module, b: nn.Module) -> None:

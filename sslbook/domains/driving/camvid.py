@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
+import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from sslbook.data.card import DataCard
 from sslbook.data.errors import DataError
-from sslbook.data.pictures import UNREADABLE, VOID, read_npz, reason
+from sslbook.data.pictures import VOID, read_npz, write_npz
 from sslbook.data.splits import NPZ_KEYS
 from sslbook.domains.driving.data import CLASSES, COLOURS, RATE, VULNERABLE, Scenes, SceneSplit
+from sslbook.domains.driving.files import find_frames, read_frames, read_masks
 
 OFFICIAL_VOID = len(CLASSES)
-
-
 SIZE = (120, 160)  # height and width of the catalog's frames
-
-
 PARTS = ("images", "masks", "names")
-
-
 MEND = "take the official archive again"
 
 
 def read_prepared(path: Path, data_card: DataCard) -> Scenes:
-    """Return the scenes of a file that `write_prepared` wrote."""
+    """Return the scenes of a file of prepared arrays."""
     arrays = read_npz(path)
     for key in (f"{split}_{part}" for split in NPZ_KEYS.values() for part in PARTS):
         if key not in arrays:
@@ -49,18 +40,6 @@ def _split(name: str, frames: np.ndarray, masks: np.ndarray, names: np.ndarray) 
     return SceneSplit(name, frames, np.where(masks == OFFICIAL_VOID, VOID, masks).astype(np.uint8), drives, time, names)
 
 
-def write_prepared(arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write prepared arrays, under the name of the file only when they are complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def digest(path: Path) -> str:
     """Return the sha256 of the arrays of a prepared file, which does not depend on how they were compressed."""
     sha = hashlib.sha256()
@@ -72,19 +51,23 @@ def digest(path: Path) -> str:
 
 
 def prepare_archive(path: Path) -> None:
-    """Put prepared arrays in the place of the official archive; its members are read by name, in memory."""
+    """Put prepared arrays in the place of the official archive; only its frames and masks are unpacked, for a while."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            folders = [re.fullmatch(r"(.*/)train/[^/]+\.png", name) for name in archive.namelist()]
-            if not any(folders):
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+            pictures = [
+                name for name in archive.namelist() if re.search(r"/(train|val|test)(annot)?/[^/]+\.png$", name)
+            ]
+            archive.extractall(folder, pictures)  # never outside of the folder, whatever the names
+            roots = [found.parent for found in sorted(Path(folder).rglob("train"))]
+            if not roots:
                 raise DataError(f"the archive holds no folder train with PNG; {MEND}.")
-            arrays = prepare(zipfile.Path(archive, next(filter(None, folders)).group(1)))
+            arrays = prepare(roots[0])
     except (zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"no readable archive ({error}); {MEND}.") from error
-    write_prepared(arrays, path)
+    write_npz(path, arrays)
 
 
-def prepare(folder: Path | zipfile.Path, size: tuple[int, int] = SIZE) -> dict[str, np.ndarray]:
+def prepare(folder: Path, size: tuple[int, int] = SIZE) -> dict[str, np.ndarray]:
     """Read the official folder (train, trainannot, val, valannot, test, testannot) and reduce the frames.
 
     A pixel of a reduced frame is the mean of those it covers (`BOX`), that of a mask the one in their middle
@@ -92,7 +75,6 @@ def prepare(folder: Path | zipfile.Path, size: tuple[int, int] = SIZE) -> dict[s
 
     Parameters
     ----------
-    folder : the folder on disk or in an archive.
     size : height and width of the result; no larger than the official ones.
 
     Returns
@@ -102,65 +84,29 @@ def prepare(folder: Path | zipfile.Path, size: tuple[int, int] = SIZE) -> dict[s
 
     Raises
     ------
-    DataError : a folder, frame or mask lacks, cannot be read, or is not what the official ones are.
+    DataError : a folder, frame or mask is missing, cannot be read, or is not what the official ones are.
     """
-    arrays, source = {}, None
-    for split in NPZ_KEYS.values():
-        names = _names(folder, split)
-        source = source or _open(folder / split / f"{names[0]}.png").size
-        with ThreadPoolExecutor() as pool:
-            pairs = [*pool.map(partial(_reduced, folder, split, source, size), names)]
-        frames, masks = zip(*pairs, strict=True)
-        arrays |= zip((f"{split}_{part}" for part in PARTS), map(np.stack, (frames, masks, names)), strict=True)
-    return arrays
-
-
-def _names(folder: Path | zipfile.Path, split: str) -> list[str]:
-    """Return the names of the frames of a split in order, all of which have a mask."""
-    stems = []
-    for part in (folder / split, folder / f"{split}annot"):
+    for part in (folder / f"{key}{kind}" for key in NPZ_KEYS.values() for kind in ("", "annot")):
         if not part.is_dir():
             raise DataError(f"There is no folder {part}; give the folder that holds train, trainannot, val and so on.")
-        stems.append({file.stem for file in part.iterdir() if file.suffix == ".png" and not file.name.startswith(".")})
-    for name in sorted(stems[0] ^ stems[1])[:1]:
-        there, lacks = (split, f"{split}annot") if name in stems[0] else (f"{split}annot", split)
-        raise DataError(f"{folder / there / name}.png has no partner {lacks}/{name}.png; {MEND}.")
-    if not stems[0]:
-        raise DataError(f"Folder {folder / split} holds no PNG; {MEND}.")
-    for name in sorted(stems[0]):
-        if not re.fullmatch(r".+_\D*\d+", name):
-            raise DataError(f"{folder / split / name}.png is not called after drive and frame number; {MEND}.")
-    return sorted(stems[0])
-
-
-def _open(file: Path | zipfile.Path) -> Image.Image:
-    try:
-        picture = Image.open(io.BytesIO(file.read_bytes()))
-        picture.load()
-    except UNREADABLE as error:
-        raise DataError(f"{file} cannot be read ({reason(error)}); {MEND}.") from error
-    return picture
-
-
-def _reduced(
-    folder: Path | zipfile.Path, split: str, source: tuple[int, int], size: tuple[int, int], name: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return one frame and its mask, reduced."""
-    reduced, width_and_height = [], size[::-1]
-    for kind, mode, how in (("", "RGB", Image.Resampling.BOX), ("annot", "L", Image.Resampling.NEAREST)):
-        file = folder / f"{split}{kind}" / f"{name}.png"
-        picture = _open(file)
-        if picture.size != source or picture.mode != mode:
-            raise DataError(
-                f"{file} is {picture.size[0]} x {picture.size[1]} pixels of mode {picture.mode}, not "
-                f"{source[0]} x {source[1]} of mode {mode}; {MEND}."
-            )
-        if any(wanted > given for wanted, given in zip(width_and_height, source, strict=True)):
-            raise DataError(
-                f"{width_and_height[0]} x {width_and_height[1]} pixels are more than {file} has, {source[0]} x "
-                f"{source[1]}; choose a smaller size."
-            )
-        reduced.append(np.asarray(picture.resize(width_and_height, how)))
-    if (most := reduced[1].max()) > OFFICIAL_VOID:
-        raise DataError(f"{file} has the value {most}; official masks have 0 to {OFFICIAL_VOID}: {MEND}.")
-    return tuple(reduced)
+    files = sorted(find_frames(folder, None)[0], key=lambda file: file.name)
+    frames, sizes = read_frames([file.path for file in files], size)
+    for file, found in zip(files, sizes, strict=True):
+        if file.mask is None:
+            raise DataError(f"{file.path} has no mask of its name in {file.path.parent}annot; {MEND}.")
+        if not re.fullmatch(r".+_\D*\d+", file.name):
+            raise DataError(f"{file.path} is not called after drive and frame number; {MEND}.")
+        if found != sizes[0]:
+            given, usual = (f"{width} x {height}" for width, height in (found, sizes[0]))
+            raise DataError(f"{file.path} is {given} pixels, not {usual}; {MEND}.")
+    masks = read_masks(files, sizes, size, None, VOID)
+    highest = masks.max(axis=(1, 2))
+    for i in np.flatnonzero(highest > OFFICIAL_VOID)[:1]:
+        raise DataError(
+            f"{files[i].mask} has the value {highest[i]}; official masks have 0 to {OFFICIAL_VOID}: {MEND}."
+        )
+    names, split = np.array([(file.name, file.split) for file in files]).T
+    arrays = {}
+    for name, key in NPZ_KEYS.items():
+        arrays |= {f"{key}_{part}": of[split == name] for part, of in zip(PARTS, (frames, masks, names), strict=True)}
+    return arrays

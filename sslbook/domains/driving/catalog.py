@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sslbook.data.catalog import DataFile, DataSet
 from sslbook.domains.driving import camvid
-from sslbook.domains.driving.data import Scenes
-
-
-def read_camvid(entry: DataSet, paths: list[Path]) -> Scenes:
-    """Read the prepared frames."""
-    return camvid.read_prepared(paths[0], entry.data_card)
-
 
 ENTRIES = (
     DataSet(
@@ -51,6 +42,6 @@ ENTRIES = (
             "At 160x120 a distant pedestrian, sign or pole is a few pixels, and some are lost.",
             "2 to 4 % of the pixels are void: borders and what has no class; they count in no figure.",
         ),
-        loader=read_camvid,
+        loader=lambda entry, paths: camvid.read_prepared(paths[0], entry.data_card),
     ),
 )

@@ -1,41 +1,44 @@
-"""Things on the road that are found or overlooked, and what a segmenter said of a whole split."""
+"""Things on the road that are found or overlooked: connected regions of a class, by distance and size."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import ndimage
 
 from sslbook.data.pictures import VOID
-from sslbook.metrics.segmentation import confusion_counts
 
 # Shares of the height of the frame. Of one kind of thing, the height of its box falls with one over the distance;
 # Dollar et al. (2012) part pedestrians in the same way, at 80 and 30 of 480 pixels. The row of the lowest pixel would
 # need the horizon, and says nothing of signs, or where a car hides the feet. No camera of ours is calibrated: a proxy.
 DISTANCE_BANDS = {"far": 0, "middle": 30 / 480, "near": 80 / 480}
 
-
 # Shares of the area of the frame: the 32 x 32 and 96 x 96 of 640 x 480 pixels of COCO (Lin et al. 2014).
 SIZE_BANDS = {"small": 0, "medium": 1 / 300, "large": 3 / 100}
 
 
-def regions(masks: np.ndarray, numbers: Sequence[int], min_pixels: int = 8) -> pd.DataFrame:
-    """Connected regions of some classes in every frame; people who overlap are one region.
+def region_recall(masks: np.ndarray, labels: np.ndarray, numbers: Sequence[int], min_pixels: int = 8) -> pd.DataFrame:
+    """Connected regions of some classes in every frame, and how much of each was called by its class.
+
+    People who overlap are one region. A region is found when at least half of its pixels are: the usual half of
+    benchmarks (Everingham et al. 2010), but of the region and not of the union, for labels have no instances, and a
+    crowd called in one piece is found. That alone would reward calling everything a pedestrian; mind the false alarms
+    of ``region_counts``.
 
     Parameters
     ----------
-    masks : uint8 array, shape (n, height, width)
-    numbers : the classes.
+    masks, labels : uint8 arrays, shape (n, height, width), the truth and what was said.
+    numbers : of the classes whose regions are wanted.
     min_pixels : smaller regions are left out: nobody could tell what they are.
 
     Returns
     -------
     one row per region, by frame and class: frame, class, pixels, height (of its box, in pixels), bottom (row of its
-    lowest pixel), distance_band ("near", "middle" or "far", a proxy by its height, see ``DISTANCE_BANDS``) and
-    size_band ("small", "medium" or "large", by its pixels)
+    lowest pixel), share (of its pixels called by its class), distance_band ("near", "middle" or "far", a proxy by its
+    height, see ``DISTANCE_BANDS``), size_band ("small", "medium" or "large", by its pixels), touched (any pixel called
+    by its class) and found (half of them)
     """
     height, width = masks.shape[1:]
     parts = []
@@ -44,12 +47,14 @@ def regions(masks: np.ndarray, numbers: Sequence[int], min_pixels: int = 8) -> p
         first, last = np.empty((2, region.max(initial=-1) + 1), dtype=np.int64)
         first[region[::-1]], last[region] = pixel[::-1] // width, pixel // width
         columns = {"frame": first // height, "class": number, "pixels": np.bincount(region)}
-        parts.append(pd.DataFrame(columns | {"height": last - first + 1, "bottom": last % height}))
+        columns |= {"height": last - first + 1, "bottom": last % height}
+        columns["share"] = np.bincount(region, labels.ravel()[pixel] == number) / columns["pixels"]
+        parts.append(pd.DataFrame(columns))
     table = pd.concat(parts)
     table = table[table["pixels"] >= min_pixels].sort_values(["frame", "class"], kind="stable", ignore_index=True)
     table["distance_band"] = _band(table["height"] / height, DISTANCE_BANDS)
     table["size_band"] = _band(table["pixels"] / (height * width), SIZE_BANDS)
-    return table
+    return table.assign(touched=table["share"] > 0, found=table["share"] >= 0.5)
 
 
 def _connected(there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,30 +73,6 @@ def _connected(there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _band(shares: pd.Series, bands: dict[str, float]) -> pd.Categorical:
     codes = np.searchsorted(list(bands.values()), shares, side="right") - 1
     return pd.Categorical.from_codes(codes, list(bands), ordered=True)
-
-
-def region_recall(masks: np.ndarray, labels: np.ndarray, numbers: Sequence[int], min_pixels: int = 8) -> pd.DataFrame:
-    """``regions``, and how much of each was called by its class.
-
-    A region is found when at least half of its pixels are: the usual half of benchmarks (Everingham et al. 2010), but
-    of the region and not of the union, for labels have no instances, and a crowd called in one piece is found. That
-    alone would reward calling everything a pedestrian; mind the false alarms of ``region_counts``.
-
-    Parameters
-    ----------
-    masks, labels : uint8 arrays, shape (n, height, width), the truth and what was said.
-
-    Returns
-    -------
-    frame of ``regions`` with share (of its pixels called by its class), touched (any) and found (half)
-    """
-    table = regions(masks, numbers, min_pixels)
-    table["share"] = 0.0
-    for number in numbers:
-        pixel, region = _connected(masks == number)
-        pixels, called = np.bincount(region), np.bincount(region, labels.ravel()[pixel] == number)
-        table.loc[table["class"] == number, "share"] = (called / pixels)[pixels >= min_pixels]
-    return table.assign(touched=table["share"] > 0, found=table["share"] >= 0.5)
 
 
 def recall_by_band(table: pd.DataFrame, band: str) -> pd.DataFrame:
@@ -138,12 +119,12 @@ def region_counts(
 def found_regions(
     counts: np.ndarray, weights: np.ndarray | None = None, numbers: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Share of the regions that are found, all classes or the given ones counted together; 1 less it is missed.
+    """Share of the regions that are found, all classes or those of the given numbers counted together.
 
     Parameters
     ----------
     counts : int array, shape (n, n_classes, 3), of ``region_counts``.
-    weights : optional array, shape (replicates, n)
+    weights : optional array, shape (replicates, n), the multiplicity of each frame in a bootstrap sample.
 
     Returns
     -------
@@ -155,32 +136,3 @@ def found_regions(
     with np.errstate(invalid="ignore"):
         value = found / there
     return value[0] if weights is None else value
-
-
-def missed_region_rate(
-    counts: np.ndarray, weights: np.ndarray | None = None, numbers: Sequence[int] | None = None
-) -> np.ndarray:
-    """Share of the regions that are missed, as ``found_regions``; of people, the figure that matters on the road."""
-    return 1 - found_regions(counts, weights, numbers)
-
-
-@dataclass(frozen=True, eq=False)
-class Segmentation:
-    """What a segmenter said about the test frames.
-
-    Attributes
-    ----------
-    labels : uint8 array, shape (n, height, width), class numbers; None in a study, which keeps the counts only.
-    confusion : int64 array, shape (n, classes, classes), of ``confusion_counts``.
-    regions : int64 array, shape (n, classes, 3), of ``region_counts``; None where no classes were asked for.
-    """
-
-    labels: np.ndarray | None
-    confusion: np.ndarray
-    regions: np.ndarray | None = None
-
-
-def segmentation(labels: np.ndarray, masks: np.ndarray, n_classes: int, numbers: Sequence[int] = ()) -> Segmentation:
-    """Labels with their counts against the masks; regions are those of the classes ``numbers``."""
-    counts = region_counts(masks, labels, numbers, n_classes) if len(numbers) else None
-    return Segmentation(labels, confusion_counts(masks, labels, n_classes), counts)

@@ -44,7 +44,7 @@ def scenes_of(parts, **changes):
         "classes": CLASSES,
         "colours": COLOURS,
         "vulnerable": (2,),
-        "card": own_data_card("mine", "My drives", ()),
+        "data_card": own_data_card("mine", "My drives", ()),
     }
     return Scenes(**parts, **settings | changes)
 
