@@ -9,7 +9,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)# in a conta
 
 export OMP_WAIT_POLICY := PASSIVE# two cores: waiting threads must not spin
 
-.PHONY: lab test test-units test-chapters test-smoke test-own-data bench book readme data lint clean
+.PHONY: lab test test-units test-chapters test-short bench book readme data lint clean
 .NOTPARALLEL:# unit tests share the cores themselves, and so do the runs of a notebook
 
 lab: $(VENV)/.installed
@@ -24,11 +24,8 @@ test-units: $(VENV)/.installed
 test-chapters: $(VENV)/.installed
 	$(PY) -m pytest -m "not smoke and not own_data" notebooks tests/chapters tests/data/test_real.py
 
-test-smoke: $(VENV)/.installed
-	$(PY) -m pytest -m smoke tests/chapters
-
-test-own-data: $(VENV)/.installed
-	$(PY) -m pytest -m own_data tests/chapters
+test-short: $(VENV)/.installed# together: what the first runs have finished, the second need not repeat
+	$(PY) -m pytest -m "smoke or own_data" tests/chapters
 
 bench: $(VENV)/.installed
 	for script in $(sort $(wildcard tests/benchmarks/[a-z]*.py)); do echo "== $$script"; $(PY) $$script || exit 1; done

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINS = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.M))
-STEPS = ("lint", "test-units", "test-chapters", "test-smoke", "test-own-data")  # of .ci/run, beside the installation
+STEPS = ("lint", "test-units", "test-chapters", "test-short")  # of .ci/run, beside the installation
 DISTRIBUTION = {
     "PIL": "pillow",
     "sklearn": "scikit-learn",
@@ -96,10 +96,8 @@ def test_make_test_runs_units_on_all_cores_then_every_notebook_with_its_claims()
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_what_make_test_leaves_out_has_a_step_of_its_own():
-    chapters = commands("test-chapters")[0]
-    marked = re.search(r'-m "not (\w+) and not (\w+)"', chapters).groups()
-    for mark, target in zip(marked, STEPS[-2:], strict=True):
-        assert f"-m {mark} tests/chapters" in commands(target)[0]
+    marked = re.search(r'-m "not (\w+) and not (\w+)"', commands("test-chapters")[0]).groups()
+    assert f'-m "{" or ".join(marked)}" tests/chapters' in commands("test-short")[0]
 
 
 def test_ci_runs_every_step_and_says_its_seconds():
