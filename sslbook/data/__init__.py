@@ -16,14 +16,14 @@ def load(name: str, source: str = "auto") -> Any:
 
     Parameters
     ----------
-    name : key of `catalog()`.
+    name : key of ``catalog()``.
     source : "real" reads the cache and downloads what it lacks; "simulated" draws the stand-in; "auto" is
         "real" where that is possible, and draws the stand-in, saying so loudly, where the data are not in the
         cache and their hosts cannot be reached (decided within five seconds).
 
     Raises
     ------
-    Offline : `source="real"`, not in the cache, and no host answers.
+    Offline : ``source="real"``, not in the cache, and no host answers.
     DataError : unknown name or source; a file with a wrong hash (never replaced by the stand-in); a cache
         that cannot be written.
     """
@@ -46,5 +46,5 @@ def _say_simulated(name: str, reason: Offline) -> None:
     print(
         f"{line}\nSIMULATED DATA instead of {name}.\n{reason}\n"
         "You get a stand-in drawn by a generator: good for learning the steps, worthless as evidence.\n"
-        f"For the real data run `python data_scripts/fetch.py {name}`, then this cell again.\n{line}"
+        f"For the real data run ``python data_scripts/fetch.py {name}``, then this cell again.\n{line}"
     )

@@ -28,7 +28,7 @@ class DataFile:
     sha256 : hexadecimal digest; nothing with another digest is ever read.
     folder : folder of the cache that holds it.
     prepare : turns what was downloaded into the file, in its place; None: it is the file.
-    digest : what is compared with `sha256`; for a file that is prepared here, the digest of its content.
+    digest : what is compared with ``sha256``; for a file that is prepared here, the digest of its content.
     """
 
     name: str
@@ -42,10 +42,10 @@ class DataFile:
 
 @dataclass(frozen=True)
 class DataSet:
-    """One entry of the catalog; `loader` turns its files into a container.
+    """One entry of the catalog; ``loader`` turns its files into a container.
 
-    `classes` and the number of the `positive` one are for data with labels. `alternative` is a file that serves where
-    `files` are not in the cache but it is, before any download.
+    ``classes`` and the number of the ``positive`` one are for data with labels. ``alternative`` is a file that is taken
+    from the cache where ``files`` are not there, before any download.
     """
 
     name: str
@@ -87,7 +87,7 @@ def catalog() -> dict[str, DataSet]:
 
 
 def find(name: str) -> DataSet:
-    """Return the catalog entry called `name`.
+    """Return the catalog entry called ``name``.
 
     Raises
     ------

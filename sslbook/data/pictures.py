@@ -56,7 +56,7 @@ def read_images(paths: Sequence[Path], names: Sequence[str], size: int, colour: 
 
 
 def read_each(read: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], what: str) -> list[Result]:
-    """Return what `read` makes of each item, never a str; or raise one error for all it cannot."""
+    """Return what ``read`` makes of each item, never a str; or raise one error for all it cannot."""
 
     def attempt(item: Item) -> Result | str:
         try:
@@ -73,7 +73,7 @@ def read_each(read: Callable[[Item], Result], items: Sequence[Item], names: Sequ
 
 
 def full_scale(brightest: float) -> int:
-    """Return the largest value of the smallest usual bit depth that holds `brightest`."""
+    """Return the largest value of the smallest usual bit depth that holds ``brightest``."""
     return next(2**bits - 1 for bits in DEPTHS if brightest < 2**bits)
 
 
@@ -125,7 +125,7 @@ IMAGE_SUFFIXES = frozenset(".bmp .gif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .ppm .
 
 
 def image_files(root: Path) -> tuple[list[Path], list[str]]:
-    """Return the image files under `root` in order, and the names of all other files."""
+    """Return the image files under ``root`` in order, and the names of all other files."""
     shown = (
         file
         for file in root.rglob("*")

@@ -33,21 +33,21 @@ def complete_splits(
     test: float,
     seed: int,
 ) -> np.ndarray:
-    """Cut the test and validation splits that `split` lacks out of its training images.
+    """Cut the test and validation splits that ``split`` lacks out of its training images.
 
     Images without a label stay in training, unless an image of the same group goes elsewhere. Without groups
     each class is cut by itself; with groups the best balanced of 50 random cuts is taken.
 
     Parameters
     ----------
-    split : str array (n,), values of `SPLITS`.
+    split : str array (n,), values of ``SPLITS``.
     labels : int64 array (n,), -1 where not known.
     groups : str array (n,) or None.
     validation, test : shares of the images, between 0 and 1.
 
     Returns
     -------
-    str array (n,), values of `SPLITS`
+    str array (n,), values of ``SPLITS``
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _held_out(
     share: float,
     seed: int,
 ) -> np.ndarray:
-    """Return the positions of the images that go to the split called `name`."""
+    """Return the positions of the images that go to the split called ``name``."""
     members = [np.flatnonzero(labels == label) for label in range(len(classes))]
     if groups is None:
         rng = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def _held_out(
 def held_out_groups(
     labels: np.ndarray, groups: np.ndarray, members: list[np.ndarray], share: float, seed: int
 ) -> np.ndarray:
-    """Return the positions of whole groups such that each class gives about `share` of its images."""
+    """Return the positions of whole groups such that each class gives about ``share`` of its images."""
     labelled_groups = np.unique(groups[labels >= 0])
     if len(labelled_groups) < 2:
         raise DataError(
@@ -116,7 +116,7 @@ def held_out_groups(
 def split_in_time(time: np.ndarray, validation: float, test: float, delay: float) -> np.ndarray:
     """Cut events at two moments: the last are test, those before them validation, the first training.
 
-    What a training event was is known `delay` later, so the events of the last `delay` before evaluation
+    What a training event was is known ``delay`` later, so the events of the last ``delay`` before evaluation
     begins are in none of the three: they are the gap. Events of one moment stay together.
 
     Parameters
@@ -166,7 +166,7 @@ def split_by_drive(
     """Cut frames such that a split has whole drives, and about its share of the labelled frames.
 
     Where only one drive with labels is left, its last frames are held out, and those before them that are less than
-    `gap` seconds away are in no split. Drives without labels are for training.
+    ``gap`` seconds away are in no split. Drives without labels are for training.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def split_by_drive(
 def _last_in_time(
     name: str, time: np.ndarray, labelled: np.ndarray, share: float, gap: float, drive: str
 ) -> np.ndarray:
-    """Return the split of each frame of one drive, the last of them `name`."""
+    """Return the split of each frame of one drive, the last of them ``name``."""
     known = np.sort(time[labelled])
     first = known[min(max(1, round((1 - share) * len(known))), len(known) - 1)]
     if not (known[known < first] <= first - gap).any():

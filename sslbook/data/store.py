@@ -25,13 +25,13 @@ PATIENCE = 4.5  # seconds until "no network" is certain; with the hashing it sta
 
 
 def cache_dir() -> Path:
-    """Folder of the data cache: `$SSLBOOK_DATA`, or the platform's cache folder."""
+    """Folder of the data cache: ``$SSLBOOK_DATA``, or the platform's cache folder."""
     chosen = os.environ.get("SSLBOOK_DATA")
     return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("sslbook"))
 
 
 def local_path(file: DataFile) -> Path:
-    """Where the cache keeps `file`, whether or not it is there yet."""
+    """Where the cache keeps ``file``, whether or not it is there yet."""
     return cache_dir() / file.folder / file.name
 
 
@@ -45,7 +45,7 @@ def fetch(name: str) -> list[Path]:
     Raises
     ------
     Offline : a file is missing and no host of it answers (decided within five seconds), or
-        `$SSLBOOK_OFFLINE` is set.
+        ``$SSLBOOK_OFFLINE`` is set.
     DataError : a file has the wrong size or hash, or the cache cannot be written.
     """
     return [_fetch_file(file) for file in wanted(find(name))]
@@ -111,14 +111,14 @@ def _offline(file: DataFile, path: Path, why: str) -> Offline:
 
 
 def _answering(urls: Sequence[str], seconds: float) -> tuple[list[str], list[str]]:
-    """Ask all `urls` at once, and wait for the first that answers.
+    """Ask all ``urls`` at once, and wait for the first that answers.
 
     Each is asked in a daemon thread, because a name look-up cannot be given a time limit.
 
     Returns
     -------
     The urls, the one that answered in front, without those that failed before it; none if none answered
-    within `seconds`. And what was wrong with those that failed.
+    within ``seconds``. And what was wrong with those that failed.
     """
     answers: queue.Queue[tuple[str, str | None]] = queue.Queue()
 
@@ -149,7 +149,7 @@ def _host(url: str) -> str:
 
 
 def _download(file: DataFile, url: str, path: Path) -> None:
-    """Download `url` beside `path`, verify it, and only then give it its name.
+    """Download ``url`` beside ``path``, verify it, and only then give it its name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Read tables of events, and say of every column what it is; refuse what cannot be used by its rows."""
+"""Read tables, and say what every column is; what cannot be used is refused, naming its rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 from sslbook.data.errors import DataError, shorten
 
-UNKNOWN = -1  # the label of what has none
+UNKNOWN = -1  # the label of a row, image or event whose class is not known
 NOTHING_FOUND = frozenset("0 no non not none normal negative neg healthy benign control false".split())
 NO_FINDING = NOTHING_FOUND | frozenset("f n legit legitimate genuine good ok valid".split())
 FEW_VALUES = 10  # whole numbers with no more distinct values are categories
@@ -33,7 +33,7 @@ class Table:
     ----------
     frame : the index holds the number of each row in the source.
     name : file name, or what else to call it.
-    unit : what the numbers count: "row" (from 0) or "line" (of a file, from 1).
+    unit : what the index counts: "row" (from 0) or "line" (of a file, from 1).
     """
 
     frame: pd.DataFrame
@@ -54,7 +54,7 @@ class Table:
             raise DataError(f"{self.name} has {what} ({self.where(bad, values)}); {mend}.")
 
     def take(self, index: np.ndarray) -> Table:
-        """Return the rows at `index` (positions or a boolean mask)."""
+        """Return the rows at ``index`` (positions or a boolean mask)."""
         return Table(self.frame[index] if index.dtype == bool else self.frame.iloc[index], self.name, self.unit)
 
 
@@ -68,7 +68,7 @@ def table_of(frame: pd.DataFrame, name: str, unit: str = "row") -> Table:
     if not isinstance(frame, pd.DataFrame):
         raise DataError(f"{name} is a {type(frame).__name__}; give a pandas DataFrame.")
     if frame.empty:
-        raise DataError(f"{name} has no rows; add one per event.")
+        raise DataError(f"{name} has no rows; add at least one.")
     frame = frame.set_axis(frame.columns.map(lambda column: str(column).strip()), axis="columns")
     for column in frame.columns[frame.columns.duplicated()][:1]:
         raise DataError(f"{name} has two columns called {column!r}; rename one.")
@@ -77,8 +77,14 @@ def table_of(frame: pd.DataFrame, name: str, unit: str = "row") -> Table:
     return Table(frame.apply(_tidy_column), name, unit)
 
 
-def read_table(path: Path | str) -> Table:
+def read_table(path: Path | str, text: Sequence[str | None] = ()) -> Table:
     """Read a comma-separated file in UTF-8 with a header, or a .parquet file.
+
+    Parameters
+    ----------
+    path : the file.
+    text : columns whose cells are taken exactly as they are written, but for blanks around them: 007 stays "007", and
+        "NA" a word; only an empty cell is missing. For ids and labels; a Parquet file says itself what is text.
 
     Raises
     ------
@@ -87,18 +93,26 @@ def read_table(path: Path | str) -> Table:
     path = Path(path)
     parquet = path.suffix.lower() in (".parquet", ".pq")
     try:
-        if parquet:
-            frame = pd.read_parquet(path).reset_index(drop=True)
-        else:
-            frame = pd.read_csv(path, encoding="utf-8-sig", skip_blank_lines=False, low_memory=False)
+        frame = pd.read_parquet(path).reset_index(drop=True) if parquet else _read_csv(path, text)
     except FileNotFoundError:
         raise DataError(f"There is no table {path}; mend its path.") from None
     except (ValueError, OSError) as error:
         why, kind = " ".join(str(error).split()).rstrip("."), "Parquet" if parquet else "comma-separated table in UTF-8"
         raise DataError(f"{path} cannot be read ({why}); save it as a {kind} file.") from error
-    if parquet:
-        return table_of(frame, path.name)
-    return table_of(frame.set_axis(frame.index + 2, axis="index").dropna(how="all"), path.name, unit="line")
+    return table_of(frame, path.name, "row" if parquet else "line")
+
+
+def _read_csv(path: Path, text: Sequence[str | None]) -> pd.DataFrame:
+    """Return the rows that are not empty, with their line numbers as index."""
+    options = {"encoding": "utf-8-sig", "skip_blank_lines": False, "low_memory": False}
+    frame = pd.read_csv(path, **options)
+    if not frame.index.equals(pd.RangeIndex(len(frame))):  # pandas took the first cells for names of the rows
+        raise ValueError("its rows have more cells than its header")
+    as_written = [name for name in frame if name.strip() in text]
+    if as_written:
+        cells = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=as_written, **options)
+        frame[as_written] = cells.where(cells != "")
+    return frame.set_axis(frame.index + 2, axis="index").dropna(how="all")
 
 
 def check_columns(table: Table, columns: Sequence[str | None], roles: str) -> None:
@@ -113,6 +127,7 @@ def check_columns(table: Table, columns: Sequence[str | None], roles: str) -> No
 
 
 def check_official(path: Path, table: Table, columns: Sequence[str]) -> None:
+    """Refuse a file that is not the official one, since it has not its columns."""
     missing = [column for column in columns if column not in table.frame]
     if missing:
         raise DataError(f"{path} lacks the columns {', '.join(missing)}; place the official file there.")
@@ -148,8 +163,7 @@ def seconds_of(table: Table, column: str) -> tuple[np.ndarray, pd.Timestamp | No
 
     Raises
     ------
-    DataError : a time lacks or cannot be read, some have a zone and some have none, or numbers that are
-        dates or milliseconds.
+    DataError : a time is missing or cannot be read; only some have a zone; numbers that are dates or milliseconds.
     """
     values = table.frame[column]
     table.refuse(values.isna(), f"no {column}", "fill it in or delete the row")
@@ -190,24 +204,20 @@ def _has_zone(value: object) -> bool:
 
 
 def findings_of(table: Table, column: str, positive: object = None) -> np.ndarray:
-    """Return labels: 1 for the finding, 0 for the other value, -1 where there is none.
+    """Return labels, int64 (n,): 1 for the finding, 0 for the other value, ``UNKNOWN`` where there is none.
 
     Parameters
     ----------
     positive : the value that is the finding; by default the one whose first word is not like no, 0, false,
         normal, legit. Beside 0 and 1, a label of -1 means unknown.
 
-    Returns
-    -------
-    int64 array (n,)
-
     Raises
     ------
     DataError : not exactly two values, or none or both of them look like a finding.
     """
     words = words_of(table.frame[column])
-    if set(words.dropna()) == {"-1", "0", "1"}:
-        words = words.mask(words == "-1", None)
+    if set(words.dropna()) == {str(UNKNOWN), "0", "1"}:
+        words = words.mask(words == str(UNKNOWN), None)
     values = sorted(words.dropna().unique())
     if len(values) != 2:
         held = f"{len(values)} values ({shorten([repr(v) for v in values])})" if values else "no value at all"
@@ -221,7 +231,7 @@ def findings_of(table: Table, column: str, positive: object = None) -> np.ndarra
             f"Label column {column!r} of {table.name} holds {values[0]!r} and {values[1]!r}, and positive is "
             f"{positive!r}; say positive={values[0]!r} or positive={values[1]!r}, whichever is the finding."
         )
-    return np.where(words.isna(), -1, words == found[0]).astype(np.int64)
+    return np.where(words.isna(), UNKNOWN, words == found[0]).astype(np.int64)
 
 
 def words_of(column: pd.Series) -> pd.Series:
@@ -237,7 +247,7 @@ def words_of(column: pd.Series) -> pd.Series:
 
 
 def numbers_of(table: Table, column: str, mend: str = "mend it, or list the column as categorical") -> np.ndarray:
-    """Return a column as float32 (n,), NaN where it is missing; `mend` says what to do with text.
+    """Return a column as float32 (n,), NaN where it is missing; ``mend`` says what to do with text.
 
     Raises
     ------
@@ -305,11 +315,11 @@ def leaks(labels: np.ndarray, numeric: np.ndarray, categorical: np.ndarray, name
 
     Parameters
     ----------
-    labels : int64 array (n,), -1 where not known; with fewer than 20 findings nothing is judged.
+    labels : int64 array (n,), ``UNKNOWN`` where not known; with fewer than 20 findings nothing is judged.
     numeric, categorical : arrays (n, k) and (n, c) of the same rows.
     names : of the k + c columns.
     """
-    known = labels >= 0
+    known = labels != UNKNOWN
     finding = labels[known] == 1
     aucs = [max(_auc(finding, x), _auc(finding, np.isnan(x))) for x in numeric[known].T]
     for codes in categorical[known].T:

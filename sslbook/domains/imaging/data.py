@@ -16,7 +16,7 @@ from sslbook.data.card import DataCard, Described, own_data_card
 from sslbook.data.errors import DataError, shorten
 from sslbook.data.pictures import full_scale, image_files, read_images, read_npz, write_npz
 from sslbook.data.splits import NPZ_KEYS, SPLIT_NAMES, complete_splits
-from sslbook.data.tables import NOTHING_FOUND
+from sslbook.data.tables import NOTHING_FOUND, UNKNOWN, check_columns, read_table, words_of
 
 UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
 
@@ -28,7 +28,7 @@ class ImageSplit:
     Parameters
     ----------
     images : uint8 array (n, height, width, channels).
-    labels : int64 array (n,), -1 where the label is not known.
+    labels : int64 array (n,), ``UNKNOWN`` (-1) where the label is not known.
     groups : str array (n,), the patient or site of each image, or None where the data do not tell.
     names : str array (n,), what to call an image when something is wrong with it.
 
@@ -59,14 +59,14 @@ class ImageSplit:
         return f"ImageSplit({len(self)} images of {' x '.join(map(str, self.images.shape[1:]))})"
 
     def subset(self, index: np.ndarray) -> ImageSplit:
-        """Return the images at `index` (positions or a boolean mask)."""
+        """Return the images at ``index`` (positions or a boolean mask)."""
         groups = None if self.groups is None else self.groups[index]
         return ImageSplit(self.images[index], self.labels[index], groups, self.names[index])
 
     @property
     def labelled(self) -> ImageSplit:
         """The images whose label is known."""
-        return self.subset(self.labels >= 0)
+        return self.subset(self.labels != UNKNOWN)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Images(Described):
     ----------
     train, validation, test : the splits; validation and test are empty when no label is known.
     classes : name of each label.
-    positive : label of the finding that sensitivity is about.
+    positive : label of the finding, the class that a test is to detect.
     data_card : source, licence and known problems.
 
     Raises
@@ -99,10 +99,10 @@ class Images(Described):
                 "or none with a label."
             )
         for split in self.splits.values():
-            for i in np.flatnonzero((split.labels < -1) | (split.labels >= len(self.classes)))[:1]:
+            for i in np.flatnonzero((split.labels < UNKNOWN) | (split.labels >= len(self.classes)))[:1]:
                 raise DataError(
                     f"Image {split.names[i]} of {self.name} has the label {split.labels[i]}; labels go from 0 to "
-                    f"{len(self.classes) - 1}, and -1 stands for unknown."
+                    f"{len(self.classes) - 1}, and {UNKNOWN} stands for unknown."
                 )
         seen = np.bincount(self.train.labelled.labels, minlength=len(self.classes))
         for label in np.flatnonzero(seen == 0):
@@ -138,7 +138,7 @@ class Images(Described):
     def counts(self) -> pd.DataFrame:
         """Images of each class (rows) in each split (columns)."""
         rows = {
-            split_name: [int((split.labels == label).sum()) for label in (*range(len(self.classes)), -1)]
+            split_name: [int((split.labels == label).sum()) for label in (*range(len(self.classes)), UNKNOWN)]
             for split_name, split in self.splits.items()
         }
         table = pd.DataFrame(rows, index=[*self.classes, "unlabelled"])
@@ -151,7 +151,7 @@ class Images(Described):
         return f"{self.data_card._repr_html_()}<p>{html.escape(text)}</p>{self.counts().to_html()}"
 
     def to_npz(self, path: Path | str) -> None:
-        """Write everything to one compressed file for `from_npz`: the keys of MedMNIST, and some more."""
+        """Write everything to one compressed file for ``from_npz``: the keys of MedMNIST, and some more."""
         arrays = {
             "classes": np.array(self.classes, dtype=str),
             "positive": np.array(self.positive),
@@ -170,28 +170,27 @@ class Images(Described):
         positive: str | None = None,
         data_card: DataCard | None = None,
     ) -> Images:
-        """Read a file written by `to_npz`, or any MedMNIST file of 2-D images with one label each.
+        """Read a file written by ``to_npz``, or any MedMNIST file of 2-D images with one label each.
 
         Parameters
         ----------
         path : the file.
-        classes, positive, card : what a MedMNIST file does not tell; by default the labels themselves, the
-            last of them, and the name of the file.
+        classes, positive, data_card : what a MedMNIST file does not tell; by default the labels themselves, the last of
+            them, and the name of the file.
 
         Raises
         ------
-        DataError : not such a file, or an array lacks or has a wrong shape.
+        DataError : not such a file, or an array is missing or has a wrong shape.
         """
         path = Path(path)
         arrays = read_npz(path)
         splits = {name: _npz_split(path, arrays, key) for name, key in NPZ_KEYS.items()}
-        if classes is None and "classes" in arrays:
-            classes = arrays["classes"].tolist()
-        elif classes is None:
-            classes = [str(label) for label in range(splits["train"].labels.max() + 1)]
-        index = _positive_index(tuple(classes), positive)
+        if classes is None:
+            classes = arrays.get("classes", np.arange(splits["train"].labels.max() + 1).astype(str)).tolist()
         if positive is None and "positive" in arrays:
             index = int(arrays["positive"])
+        else:
+            index = _positive_index(tuple(classes), positive)
         if data_card is None and "card" in arrays:
             stored = json.loads(str(arrays["card"]))
             data_card = DataCard(**stored | {"known_problems": tuple(stored["known_problems"])})
@@ -212,19 +211,20 @@ class Images(Described):
     ) -> Images:
         """Read a folder with one sub-folder of images per class.
 
-        Images that lie directly in the folder, or in a sub-folder called `unlabelled`, have no label. Top
-        folders called train (training), val (valid, validation) and test (testing) are the official splits,
-        with the class folders inside them; a split that lacks is cut from train. Names that begin with a dot
-        are left out; files without an image's ending are counted in the card.
+        Images directly in the folder, or in a sub-folder called ``unlabelled``, have no label. Top folders called train
+        (training), val (valid, validation) and test (testing) are official splits and hold the class folders; a split
+        that is not there is taken out of train. Names that begin with a dot are left out; files without an image's
+        ending are counted in the data card.
 
         Parameters
         ----------
         path : the folder.
-        size, colour : see `sslbook.data.pixels.read_images`.
+        size : height and width in pixels; see ``sslbook.data.pictures.read_images``.
+        colour : three channels instead of one.
         validation, test : shares of the labelled images, where there is no official split.
-        seed : of the cut.
-        positive : class that is the finding; by default the last class whose name does not begin with a word
-            like normal, no, negative, healthy or benign.
+        seed : another seed draws another split.
+        positive : class that is the finding; by default the last class whose name does not begin with a word like
+            normal, no, negative, healthy or benign.
         title : for figures and reports.
 
         Raises
@@ -272,37 +272,38 @@ class Images(Described):
         ----------
         csv : comma-separated table with a header, in UTF-8.
         image_folder : folder that the paths start from; by default the folder of the table.
-        path, label, group, split : names of the columns. A label is the name of a class; an empty one (or
-            "nan") means that it is not known, and `label=None` that none is. Images of one group (patient,
-            site) stay in one split. The split column, where given, says train, val or test.
-        size, colour, validation, test, seed, positive, title : as for `from_folder`.
+        path, label, group, split : names of the columns. A label is the name of a class; where it is empty or "nan" it
+            is not known, and ``label=None`` says that none is. Images of one group (patient, site) stay in one split.
+            The split column, where given, says train, val or test.
+        size, colour, validation, test, seed, positive, title : as for ``from_folder``.
 
         Raises
         ------
-        DataError : a column lacks, a file does not exist or cannot be read, a row is listed twice or has no
+        DataError : a column is missing, a file does not exist or cannot be read, a file is listed twice, a row has no
             group, a group is in two splits, one class only, a class with too few images.
         """
-        csv = Path(csv)
-        table = _read_table(csv, [column for column in (path, label, group, split) if column is not None])
+        csv, columns = Path(csv), (path, label, group, split)
         folder = csv.parent if image_folder is None else Path(image_folder)
-        names = table[path].str.replace("\\", "/", regex=False)
-        _refuse(csv, table, names == "", f"no {path}", "fill it in or delete the row")
-        _refuse(csv, table, names.duplicated(), "a file that an earlier row has", "keep one row per file")
-        missing = ~names.map(lambda name: (folder / name).is_file()).astype(bool)
-        _refuse(csv, table, missing, f"a file that is not in {folder}", "mend the path or give image_folder", names)
+        table = read_table(csv, text=columns)
+        check_columns(table, columns, "path, label, group and split")
+        cells = {column: words_of(table.frame[column]) for column in columns if column is not None}
+        names = cells[path].str.replace("\\", "/", regex=False)
+        table.refuse(names.isna(), f"no {path}", "fill it in or delete the row")
+        table.refuse(names.duplicated(), "a file that an earlier row has", "keep one row per file")
+        missing = [not (folder / name).is_file() for name in names]
+        table.refuse(missing, f"a file that is not in {folder}", "mend the path or give image_folder", names)
         if group is not None:
-            _refuse(csv, table, table[group] == "", f"no {group}", "fill it in, so that no group is in two splits")
-        splits = None
+            table.refuse(cells[group].isna(), f"no {group}", "fill it in, so that no group is in two splits")
         if split is not None:
-            splits = table[split].str.lower().map(SPLIT_NAMES)
-            _refuse(csv, table, splits.isna(), f"a {split} that is not train, val or test", "mend it", table[split])
-        given = [""] * len(table) if label is None else table[label]
+            splits = cells[split].str.lower().map(SPLIT_NAMES)
+            table.refuse(splits.isna(), f"a {split} that is not train, val or test", "correct it", cells[split])
+        labels = [None] * len(names) if label is None else cells[label]
         return _assemble(
             read_images([folder / name for name in names], names.tolist(), size, colour),
-            [None if name.lower() in ("", "nan") else name for name in given],
-            groups=None if group is None else table[group].to_numpy(dtype=str),
+            [None if name is None or name.lower() == "nan" else name for name in labels],
+            groups=None if group is None else cells[group].to_numpy(dtype=str),
             names=names.tolist(),
-            split=None if splits is None else splits.to_numpy(dtype=str),
+            split=None if split is None else splits.to_numpy(dtype=str),
             shares=(validation, test, seed),
             positive=positive,
             data_card=own_data_card(csv.stem, title or f"Table {csv.name}", ()),
@@ -327,20 +328,19 @@ class Images(Described):
 
         Parameters
         ----------
-        images : array (n, height, width) or (n, height, width, channels): uint8; uint16 (scaled by the
-            smallest of 8, 10, 12, 14 or 16 bits that holds the brightest pixel of all); or floating point
-            from 0 to 1.
-        labels : (n,) class names, or numbers of `classes`; None, NaN, "" or -1 where not known.
+        images : array (n, height, width) or (n, height, width, channels): uint8; uint16 (scaled by the smallest of 8,
+            10, 12, 14 or 16 bits that holds the brightest pixel of all); or floating point from 0 to 1.
+        labels : (n,) class names, or numbers of ``classes``; None, NaN, "" or -1 where not known.
         groups : (n,) patient or site of each image; images of one group stay in one split.
         names : (n,) what to call each image; by default its number.
         split : (n,) official split of each image: train, val or test.
         classes : name of each label number; by default the labels themselves.
-        validation, test, seed, positive, title : as for `from_folder`.
+        validation, test, seed, positive, title : as for ``from_folder``.
 
         Raises
         ------
-        DataError : wrong shape, type or range, unequal lengths, a missing group, a group in two splits, one
-            class only, a class with too few images.
+        DataError : wrong shape, type or range, unequal lengths, a missing group, a group in two splits, one class only,
+            a class with too few images.
         """
         pixels = _pixels_from_array(images)
         n = len(pixels)
@@ -379,7 +379,7 @@ def _assemble(
     classes: Sequence[str] | None = None,
     positive: str | None = None,
 ) -> Images:
-    """Cut the splits that lack, and check the whole."""
+    """Cut the splits that are not given, and check the whole."""
     found = {x for x in label_names if x is not None}
     in_order = sorted(found, key=lambda name: (int(name) if name.isdecimal() else -1, name))
     classes = tuple(in_order if classes is None else classes)
@@ -388,7 +388,7 @@ def _assemble(
             f"{data_card.name} has one class only, {classes[0]!r}; give images of at least two classes, or label "
             "none. If the class folders lie deeper, give the folder that holds them."
         )
-    number = {name: i for i, name in enumerate(classes)} | {None: -1}
+    number = {name: i for i, name in enumerate(classes)} | {None: UNKNOWN}
     labels = np.array([number[x] for x in label_names], dtype=np.int64)
     split = np.full(len(labels), "train", dtype="<U10") if split is None else split.astype("<U10")
     split = complete_splits(split, labels, groups, classes, *shares)
@@ -435,35 +435,6 @@ def _place(relative: Path, official: bool) -> tuple[str, str | None]:
     return split, None if unlabelled else folders[0]
 
 
-def _read_table(csv: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a table as text, with its line numbers as index, and check that it has `columns`."""
-    try:
-        table = pd.read_csv(csv, dtype=str, keep_default_na=False, encoding="utf-8-sig", skip_blank_lines=False)
-    except FileNotFoundError:
-        raise DataError(f"There is no table {csv}; mend its path.") from None
-    except (ValueError, OSError) as error:
-        why = str(error).strip().rstrip(".")
-        raise DataError(f"{csv} cannot be read ({why}); save it as a comma-separated table in UTF-8.") from error
-    table.columns = table.columns.str.strip()
-    for column in columns:
-        if column not in table:
-            found = ", ".join(repr(name) for name in table.columns)
-            raise DataError(f"{csv.name} has no column {column!r}; it has {found}: name the right one.")
-    if table.empty:
-        raise DataError(f"{csv.name} has no rows; add one per image.")
-    table = table[list(columns)].apply(lambda column: column.str.strip())
-    return table.set_axis(table.index + 2, axis="index")
-
-
-def _refuse(
-    csv: Path, table: pd.DataFrame, bad: pd.Series, what: str, mend: str, values: pd.Series | None = None
-) -> None:
-    """Raise if rows are bad, naming the first of them by their line in the file."""
-    if bad.any():
-        lines = [f"line {i}" + ("" if values is None else f": {values[i]!r}") for i in table.index[bad]]
-        raise DataError(f"{csv.name} has {what} ({shorten(lines)}); {mend}.")
-
-
 def _pixels_from_array(images: np.ndarray) -> np.ndarray:
     """Return uint8 (n, height, width, channels)."""
     try:
@@ -485,9 +456,8 @@ def _pixels_from_array(images: np.ndarray) -> np.ndarray:
     for i in np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))[:1]:
         raise DataError(f"Image {i} has pixels that are NaN or infinite; mend or remove it.")
     if images.min() < 0 or images.max() > 1:
-        raise DataError(
-            f"The images are floating point from {images.min():.3g} to {images.max():.3g}; scale them to 0..1."
-        )
+        found = f"from {images.min():.3g} to {images.max():.3g}"
+        raise DataError(f"The images are floating point {found}; scale them to 0..1.")
     return (images * 255).round().astype(np.uint8)
 
 
@@ -500,7 +470,7 @@ def _label_names(labels: Sequence | None, n: int, classes: Sequence[str] | None)
         raise DataError(f"There are {values.shape[1]} labels per image; give one.")
     names: list[str | None] = []
     for i, value in enumerate(values[:, 0]):
-        if pd.isna(value) or value == "" or value == -1:
+        if pd.isna(value) or value == "" or value == UNKNOWN:
             names.append(None)
             continue
         if isinstance(value, float | np.floating) and value == int(value):

@@ -21,7 +21,7 @@ def duplicates(images: Images, threshold: float = 0.05) -> pd.DataFrame:
 
     Exact copies have the same pixels; each is listed once, beside the first image that is like it (in the
     order train, validation, test). Nearly equal images have a correlation distance (1 - Pearson correlation)
-    below `threshold` between their 14 x 14 thumbnails, each standardised and less the mean thumbnail of the
+    below ``threshold`` between their 14 x 14 thumbnails, each standardised and less the mean thumbnail of the
     data set: what all films share would otherwise make all films alike. The default lies in the gap that the
     distances of the two medical sets of the book leave between frames of one scan (most below 0.02) and the
     nearest images of different patients (above 0.06). Images of one grey value can only be exact copies.
@@ -92,7 +92,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _near_pairs(rows: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the pairs a < b of unit rows with 1 - correlation below `threshold`, and that distance."""
+    """Return the pairs a < b of unit rows with 1 - correlation below ``threshold``, and that distance."""
     found = []
     for start in range(0, len(rows), CHUNK):
         distance = 1 - rows[start : start + CHUNK] @ rows[start:].T

@@ -235,6 +235,13 @@ class TestTable:
         assert not (seen[0] & seen[1] or seen[0] & seen[2] or seen[1] & seen[2])
         assert not images.data_card.known_problems
 
+    def test_ids_and_labels_are_text(self, folder):
+        patients = [f"{'00' * (i % 2)}{1 + i // 4}" for i in range(16)]  # 1 and 001 are two patients
+        csv = table_of(folder, patient=patients, label=["NA"] * 8 + ["007"] * 8)
+        images = Images.from_csv(csv, group="patient")
+        assert images.classes == ("NA", "007")
+        assert set().union(*(split.groups for split in images.splits.values())) == set(patients)
+
     def test_split_column(self, folder):
         splits = (["train"] * 5 + ["VAL"] + ["test"] * 2) * 2
         images = Images.from_csv(table_of(folder, part=splits), split="part")
