@@ -66,6 +66,7 @@ def executed(pytestconfig: pytest.Config) -> dict[str, list[dict]]:
 def _rank(item: pytest.Item) -> int:
     if isinstance(item, IPyNbCell):
         return 1
-    if item.get_closest_marker("smoke") or item.get_closest_marker("own_data"):
-        return 3
+    for rank, mark in ((3, "smoke"), (4, "own_data")):
+        if item.get_closest_marker(mark):
+            return rank
     return 2 if "executed" in item.fixturenames else 0
