@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from scipy.ndimage import map_coordinates
 from torch import nn
 
+from sslbook import train
 from sslbook.augment.geometry import crop
 from sslbook.augment.tensors import to_tensor
 from sslbook.encoders.scenes import SceneEncoder
@@ -370,18 +371,22 @@ def assert_same_weights(a: nn.Module, b: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_a_short_training_repeats_and_resumes(name, tmp_path):
+def test_a_short_training_repeats_and_resumes(name, tmp_path, monkeypatch):
     whole, told = run(name)
     again, told_again = run(name)
     assert told == told_again and all(math.isfinite(row["loss"]) for row in told)
     assert_same_weights(whole, again)
     assert run(name, seed=1)[1] != told
 
-    def interrupt(_history):
+    save = train.save_checkpoint
+
+    def interrupted(*state) -> None:
+        save(*state)
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        run(name, checkpoint=tmp_path / "run.ckpt", on_epoch=interrupt)
+    with pytest.raises(KeyboardInterrupt), monkeypatch.context() as patch:
+        patch.setattr(train, "save_checkpoint", interrupted)
+        run(name, checkpoint=tmp_path / "run.ckpt")
     resumed, told_resumed = run(name, start=5, checkpoint=tmp_path / "run.ckpt")
     assert told_resumed == told
     assert_same_weights(whole, resumed)
