@@ -17,15 +17,15 @@ def load(name: str, source: str = "auto") -> Any:
     Parameters
     ----------
     name : key of ``catalog()``.
-    source : "real" reads the cache and downloads what it lacks; "simulated" draws the stand-in; "auto" is
-        "real" where that is possible, and draws the stand-in, saying so loudly, where the data are not in the
-        cache and their hosts cannot be reached (decided within five seconds).
+    source : "real" reads the cache and downloads what is not in it; "simulated" draws the stand-in; "auto" is "real"
+        where that is possible, and draws the stand-in, saying so loudly, where the data are not in the cache and their
+        hosts cannot be reached (decided within five seconds).
 
     Raises
     ------
     Offline : ``source="real"``, not in the cache, and no host answers.
-    DataError : unknown name or source; a file with a wrong hash (never replaced by the stand-in); a cache
-        that cannot be written.
+    DataError : unknown name or source; a file with a wrong hash (never replaced by the stand-in); a cache that cannot
+        be written.
     """
     if source not in ("auto", "real", "simulated"):
         raise DataError(f"source is {source!r}; choose 'auto', 'real' or 'simulated'.")

@@ -21,8 +21,7 @@ class DataCard:
 
     def _repr_html_(self) -> str:
         banner = (
-            '<p style="background:#b00020;color:white;font-weight:bold;padding:.5em">SIMULATED: a stand-in '
-            "drawn by a "
+            '<p style="background:#b00020;color:white;font-weight:bold;padding:.5em">SIMULATED: a stand-in drawn by a '
             "generator. Nothing measured on it holds for the real data.</p>"
             if self.source == "simulated"
             else ""

@@ -23,12 +23,12 @@ class DataFile:
     Parameters
     ----------
     name : file name, also in the cache.
-    urls : official addresses; the first that answers serves, the others stand by. None: placed by hand only.
+    urls : official addresses: the first that answers is used, then the others. Without any, the file is placed by hand.
     size : bytes to download.
     sha256 : hexadecimal digest; nothing with another digest is ever read.
     folder : folder of the cache that holds it.
-    prepare : turns what was downloaded into the file, in its place; None: it is the file.
-    digest : what is compared with ``sha256``; for a file that is prepared here, the digest of its content.
+    prepare : turns what was downloaded into the file, in its place; None where the download is the file.
+    digest : what is compared with ``sha256``; for a prepared file, a digest of its content.
     """
 
     name: str

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class DataError(ValueError):
-    """The data cannot be used as they are; the message names the file, row or column and the mend."""
+    """The data cannot be used as they are; the message names the file, row or column, and what to do."""
 
 
 class Offline(DataError):

@@ -1,4 +1,4 @@
-"""Image files of any size and pixel format to one uint8 array, with nothing dropped on the way."""
+"""Image files of any size and pixel format as one uint8 array; arrays of any kind in .npz files."""
 
 from __future__ import annotations
 
@@ -14,21 +14,20 @@ from PIL import Image, ImageOps
 from sslbook.data.errors import DataError, shorten
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)  # what Pillow raises
-
+IMAGE_SUFFIXES = frozenset(".bmp .gif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
+DEPTHS = (8, 10, 12, 14, 16)  # bits per pixel that cameras and scanners use
+VOID = 255  # in a mask: nothing is said of this pixel
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
-
-
-DEPTHS = (8, 10, 12, 14, 16)  # bits per pixel that cameras and scanners use
 
 
 def read_images(paths: Sequence[Path], names: Sequence[str], size: int, colour: bool) -> np.ndarray:
     """Read image files into one array.
 
-    Every image is turned as its EXIF tag says, laid on black where it is transparent, made grey (ITU-R 601)
-    or RGB, cut to the square in its centre and resized with an anti-aliased Lanczos filter. Pixels of 16 bits
-    are scaled by the smallest common depth (8, 10, 12, 14 or 16 bits) that holds the brightest of *all* the
-    images: by one factor, because exposure may carry the label.
+    Every image is turned as its EXIF tag says, laid on black where it is transparent, made grey (ITU-R 601) or RGB,
+    cropped to the square in its centre and resized with an anti-aliased Lanczos filter. Pixels of more than 8 bits are
+    scaled by one factor for *all* images, because exposure may carry the label: by the smallest depth (8, 10, 12, 14 or
+    16 bits) that holds the brightest of them.
 
     Parameters
     ----------
@@ -44,10 +43,8 @@ def read_images(paths: Sequence[Path], names: Sequence[str], size: int, colour: 
     ------
     DataError : some files cannot be read; names the first five and counts the others.
     """
-
     if size < 8:
         raise DataError(f"size is {size} pixels; give at least 8.")
-
     results = read_each(lambda path: _read_image(path, size, colour), paths, names, "image files")
     deep = [top for _, top in results if top is not None]
     scale = 255 / full_scale(max(deep)) if deep else 1.0
@@ -56,7 +53,7 @@ def read_images(paths: Sequence[Path], names: Sequence[str], size: int, colour: 
 
 
 def read_each(read: Callable[[Item], Result], items: Sequence[Item], names: Sequence[str], what: str) -> list[Result]:
-    """Return what ``read`` makes of each item, never a str; or raise one error for all it cannot."""
+    """Return what ``read`` makes of each item, which is never a str; raise one error for all that cannot be read."""
 
     def attempt(item: Item) -> Result | str:
         try:
@@ -121,9 +118,6 @@ def reason(error: Exception) -> str:
     return text.splitlines()[0] if text else type(error).__name__
 
 
-IMAGE_SUFFIXES = frozenset(".bmp .gif .jp2 .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split())
-
-
 def image_files(root: Path) -> tuple[list[Path], list[str]]:
     """Return the image files under ``root`` in order, and the names of all other files."""
     shown = (
@@ -141,7 +135,7 @@ def image_files(root: Path) -> tuple[list[Path], list[str]]:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read all arrays of a file, never unpickling."""
+    """Read all arrays of an .npz file, never unpickling."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
@@ -165,6 +159,3 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-VOID = 255  # in a mask: nothing is said of this pixel

@@ -1,4 +1,4 @@
-"""Cut what has no official split: images by class and group, events by time, frames by drive."""
+"""Split what has no official split: images by class and group, events by time, frames by drive."""
 
 from __future__ import annotations
 
@@ -6,42 +6,30 @@ import numpy as np
 from sklearn.model_selection import ShuffleSplit
 
 from sslbook.data.errors import DataError
+from sslbook.data.tables import UNKNOWN
 
 NPZ_KEYS = {"train": "train", "validation": "val", "test": "test"}
-
-
-SPLITS = ("train", "validation", "test")
-
-
+SPLITS = tuple(NPZ_KEYS)
 SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}  # what folders and columns of readers call them
 
 
 def complete_splits(
-    split: np.ndarray,
-    labels: np.ndarray,
-    groups: np.ndarray | None,
-    classes: tuple[str, ...],
-    validation: float,
-    test: float,
-    seed: int,
-) -> np.ndarray:
-    """Cut the test and validation splits that ``split`` lacks out of its training images.
+    split: np.ndarray, labels: np.ndarray, groups: np.ndarray | None, classes: tuple[str, ...],
+    validation: float, test: float, seed: int,
+) -> np.ndarray:  # fmt: skip
+    """Take test and validation images out of the training images, where ``split`` has none.
 
-    Images without a label stay in training, unless an image of the same group goes elsewhere. Without groups
-    each class is cut by itself; with groups the best balanced of 50 random cuts is taken.
+    Images without a label stay in training, unless an image of the same group goes elsewhere. Without groups the share
+    is taken of each class; with groups the best balanced of 50 random splits is taken.
 
     Parameters
     ----------
     split : str array (n,), values of ``SPLITS``.
-    labels : int64 array (n,), -1 where not known.
+    labels : int64 array (n,), ``UNKNOWN`` where not known.
     groups : str array (n,) or None.
     validation, test : shares of the images, between 0 and 1.
 
@@ -56,7 +44,7 @@ def complete_splits(
     split, remaining = split.copy(), 1.0
     for name, share in (("test", test), ("validation", validation)):
         pool = np.flatnonzero(split == "train")
-        if (split == name).any() or (labels[pool] < 0).all():
+        if (split == name).any() or (labels[pool] == UNKNOWN).all():
             continue
         if not 0 < share < remaining:
             raise DataError(f"The {name} share is {share}; the shares of test and validation must be in (0, 1).")
@@ -67,12 +55,7 @@ def complete_splits(
 
 
 def _held_out(
-    name: str,
-    labels: np.ndarray,
-    groups: np.ndarray | None,
-    classes: tuple[str, ...],
-    share: float,
-    seed: int,
+    name: str, labels: np.ndarray, groups: np.ndarray | None, classes: tuple[str, ...], share: float, seed: int
 ) -> np.ndarray:
     """Return the positions of the images that go to the split called ``name``."""
     members = [np.flatnonzero(labels == label) for label in range(len(classes))]
@@ -98,7 +81,7 @@ def held_out_groups(
     labels: np.ndarray, groups: np.ndarray, members: list[np.ndarray], share: float, seed: int
 ) -> np.ndarray:
     """Return the positions of whole groups such that each class gives about ``share`` of its images."""
-    labelled_groups = np.unique(groups[labels >= 0])
+    labelled_groups = np.unique(groups[labels != UNKNOWN])
     if len(labelled_groups) < 2:
         raise DataError(
             f"All labelled images left are of one group, {str(labelled_groups[0])!r}, which cannot be in two "
@@ -114,10 +97,10 @@ def held_out_groups(
 
 
 def split_in_time(time: np.ndarray, validation: float, test: float, delay: float) -> np.ndarray:
-    """Cut events at two moments: the last are test, those before them validation, the first training.
+    """Split events at two moments: the last are test, those before them validation, the first training.
 
-    What a training event was is known ``delay`` later, so the events of the last ``delay`` before evaluation
-    begins are in none of the three: they are the gap. Events of one moment stay together.
+    The label of an event is known ``delay`` after it. So the events of the last ``delay`` before evaluation begins are
+    in none of the three: they are the gap. Events of one moment stay together.
 
     Parameters
     ----------
@@ -155,15 +138,9 @@ def split_in_time(time: np.ndarray, validation: float, test: float, delay: float
 
 
 def split_by_drive(
-    drives: np.ndarray,
-    time: np.ndarray,
-    labelled: np.ndarray,
-    validation: float,
-    test: float,
-    gap: float,
-    seed: int,
+    drives: np.ndarray, time: np.ndarray, labelled: np.ndarray, validation: float, test: float, gap: float, seed: int
 ) -> np.ndarray:
-    """Cut frames such that a split has whole drives, and about its share of the labelled frames.
+    """Split frames such that a split has whole drives, and about its share of the labelled frames.
 
     Where only one drive with labels is left, its last frames are held out, and those before them that are less than
     ``gap`` seconds away are in no split. Drives without labels are for training.
@@ -193,7 +170,7 @@ def split_by_drive(
         if not share or not labelled.any():
             continue
         if len(with_labels) > 1:
-            labels = np.where(labelled[pool], 0, -1)
+            labels = np.where(labelled[pool], 0, UNKNOWN)
             held = held_out_groups(labels, drives[pool], [np.flatnonzero(labels == 0)], share / remaining, seed)
             split[pool[held]] = name
         else:
@@ -221,7 +198,8 @@ def _last_in_time(
 def remove_known(split: np.ndarray, labels: np.ndarray, entities: np.ndarray | None) -> np.ndarray:
     """Mark as "removed" the validation and test events of entities that have a finding in training.
 
-    A card known to be stolen is blocked: finding it again is no merit. So does the Fraud Detection Handbook.
+    A card known to be stolen is blocked, and finding it again takes no skill; the Fraud Detection Handbook (Le Borgne
+    et al. 2022) leaves such cards out, too.
     """
     if entities is None:
         return split

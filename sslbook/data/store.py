@@ -1,4 +1,4 @@
-"""Fetch the files of a data set into a cache, and trust none that has not the official hash."""
+"""Fetch the files of a data set into a cache, and trust only those with the official hash."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from sslbook.data.catalog import DataFile, DataSet, find
 from sslbook.data.errors import DataError, Offline
 
 pooch.get_logger().setLevel("WARNING")  # the progress bar says it already
-
-
 PATIENCE = 4.5  # seconds until "no network" is certain; with the hashing it stays under five
 
 
@@ -36,16 +34,16 @@ def local_path(file: DataFile) -> Path:
 
 
 def fetch(name: str) -> list[Path]:
-    """Return the files of a data set, downloading those the cache lacks.
+    """Return the files of a data set, downloading those that are not in the cache.
 
-    A file placed in the cache by hand is used when its hash is right. Files that are already complete are
-    not fetched again, so running it anew goes on where a broken run ended. Where files lack and the entry has an
-    alternative that is in the cache, that is returned and nothing downloaded.
+    A file placed in the cache by hand is used when its hash is right. Complete files are not fetched again: a second
+    run goes on where the first was interrupted. Where a file is missing and the alternative of the entry is in the
+    cache, the alternative is returned and nothing downloaded.
 
     Raises
     ------
-    Offline : a file is missing and no host of it answers (decided within five seconds), or
-        ``$SSLBOOK_OFFLINE`` is set.
+    Offline : a file is missing and none of its hosts answers (decided within five seconds), or ``$SSLBOOK_OFFLINE`` is
+        set.
     DataError : a file has the wrong size or hash, or the cache cannot be written.
     """
     return [_fetch_file(file) for file in wanted(find(name))]
@@ -117,8 +115,8 @@ def _answering(urls: Sequence[str], seconds: float) -> tuple[list[str], list[str
 
     Returns
     -------
-    The urls, the one that answered in front, without those that failed before it; none if none answered
-    within ``seconds``. And what was wrong with those that failed.
+    The urls that did not fail, the one that answered first; none if none answered within ``seconds``. And what was
+    wrong with those that failed.
     """
     answers: queue.Queue[tuple[str, str | None]] = queue.Queue()
 

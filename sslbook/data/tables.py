@@ -187,7 +187,7 @@ def seconds_of(table: Table, column: str) -> tuple[np.ndarray, pd.Timestamp | No
 
 def _number_times(table: Table, column: str) -> np.ndarray:
     seconds = table.frame[column].to_numpy(dtype=np.float64)
-    table.refuse(~np.isfinite(seconds), f"an infinite {column}", "mend it or delete the row")
+    table.refuse(~np.isfinite(seconds), f"an infinite {column}", "correct it or delete the row")
     if (np.abs(seconds) > 1e11).all():
         raise DataError(f"Column {column!r} of {table.name} looks like milliseconds since 1970; divide it by 1000.")
     if ((seconds > 19_000_000) & (seconds < 21_010_000) & (seconds % 100 <= 31) & (seconds % 1 == 0)).all():
@@ -246,7 +246,7 @@ def words_of(column: pd.Series) -> pd.Series:
     return values.map({value: word(value) for value in known}).astype(object).where(values.notna(), None)
 
 
-def numbers_of(table: Table, column: str, mend: str = "mend it, or list the column as categorical") -> np.ndarray:
+def numbers_of(table: Table, column: str, mend: str = "correct it, or list the column as categorical") -> np.ndarray:
     """Return a column as float32 (n,), NaN where it is missing; ``mend`` says what to do with text.
 
     Raises
@@ -261,7 +261,7 @@ def numbers_of(table: Table, column: str, mend: str = "mend it, or list the colu
     table.refuse(broken, f"a {column} that is not a number", mend, values)
     with np.errstate(over="ignore"):
         numbers = numbers.astype(np.float32)
-    table.refuse(np.isinf(numbers), f"an infinite {column}", "mend it, or leave it empty", values)
+    table.refuse(np.isinf(numbers), f"an infinite {column}", "correct it, or leave it empty", values)
     return numbers
 
 

@@ -49,7 +49,7 @@ def test_duplicates_across_the_official_splits_are_found():
 
 
 @needs(CACHE / "raw" / "pneumoniamnist.npz")
-def test_films_of_different_children_are_not_called_duplicates():
+def test_xrays_of_different_children_are_not_called_duplicates():
     pairs = imaging.duplicates(data.load("pneumoniamnist", source="real"))
     assert (pairs["kind"] == "exact").sum() == 29
     assert len(pairs) < 40

@@ -42,13 +42,13 @@ ENTRIES = (
         "Children's Medical Center), centre-cropped and reduced to 28x28 by MedMNIST; Zenodo record "
         "10519652.",
         known_problems=(
-            "The validation split is a random cut of the training folder of the source, the test split "
+            "The validation split was drawn at random from the training folder of the source, the test split "
             "is its separate test folder: validation is much easier than test.",
-            "37 % of the test films are normal against 26 % of the training films: a threshold tuned on "
-            "training films calls too many test films pneumonia.",
-            "There are no patient numbers, and the source holds several films of some children: films of "
-            "one child can be in training and validation. Some films are there twice, also across these "
-            "two.",
+            "37 % of the test X-rays are normal against 26 % of the training X-rays: a threshold tuned on "
+            "training X-rays calls too many test X-rays pneumonia.",
+            "There are no patient numbers, and the source holds several X-rays of some children: X-rays of "
+            "one child can be in training and in validation. Some X-rays are there twice, also across these "
+            "two splits.",
             "Children of one hospital only: says nothing about adults, other hospitals or other devices.",
         ),
         classes=("normal", "pneumonia"),
@@ -68,14 +68,14 @@ ENTRIES = (
         licence="CC BY 4.0",
         citation=f"{_MEDMNIST}; source images: Al-Dhabyani et al. (2020), Data in Brief 28:104863, "
         "doi:10.1016/j.dib.2019.104863",
-        provenance="The BUSI collection of breast ultrasound images (Baheya Hospital, Cairo), cut 7:1:2 "
+        provenance="The BUSI collection of breast ultrasound images (Baheya Hospital, Cairo), split 7:1:2 "
         "at random and reduced to 28x28 by MedMNIST; Zenodo record 10519652.",
         known_problems=(
             "Label 0 is malignant, the finding; label 1 merges normal and benign.",
             "546 training images, 156 test images: differences of a few points of AUC are noise.",
-            "The source holds several frames of one lesion, there are no patient numbers, and the cut "
+            "The source holds several frames of one lesion, there are no patient numbers, and the split "
             "was by image: many test images have a near-copy in training, some with the other label (see "
-            "data.duplicates), so that scores are too high and memory is rewarded.",
+            "imaging.duplicates), so that scores are too high and memory is rewarded.",
             "28x28 pixels blur the border of a lesion, which is what a radiologist looks at.",
         ),
         classes=("malignant", "normal or benign"),

@@ -1,34 +1,32 @@
-"""Find images that are in a data set twice, or nearly so: inside a split a nuisance, across splits a leak."""
+"""Find images that a data set holds twice, or nearly so: a nuisance within a split, a leak across splits."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from sslbook.data.tables import UNKNOWN
 from sslbook.domains.imaging.data import Images
 
 THUMBNAIL = 14  # pixels
-
-
 CHUNK = 1024  # images compared with all others at once
-
-
 COLUMNS = "kind split_a index_a name_a split_b index_b name_b same_label distance".split()
 
 
 def duplicates(images: Images, threshold: float = 0.05) -> pd.DataFrame:
     """List pairs of equal or nearly equal images, within and across splits.
 
-    Exact copies have the same pixels; each is listed once, beside the first image that is like it (in the
-    order train, validation, test). Nearly equal images have a correlation distance (1 - Pearson correlation)
-    below ``threshold`` between their 14 x 14 thumbnails, each standardised and less the mean thumbnail of the
-    data set: what all films share would otherwise make all films alike. The default lies in the gap that the
-    distances of the two medical sets of the book leave between frames of one scan (most below 0.02) and the
-    nearest images of different patients (above 0.06). Images of one grey value can only be exact copies.
+    Exact copies have the same pixels; each is listed once, next to the first image with these pixels (in the order
+    train, validation, test). Nearly equal images have a correlation distance (1 - Pearson correlation) below
+    ``threshold`` between their 14 x 14 thumbnails. Every thumbnail is standardised, and the mean thumbnail of the data
+    set is subtracted: all chest X-rays show the same anatomy, and would all count as alike otherwise. The default
+    threshold lies between the distances of frames of one scan (most below 0.02) and those of the nearest images of
+    different patients (above 0.06) in the two medical data sets of the book. An image of a single grey value can only
+    be an exact copy.
 
     Parameters
     ----------
-    images : the data set; all three splits are compared, n * n / 2 distances in chunks.
+    images : the data set; every image of the three splits is compared with every other.
     threshold : 0 to 2.
 
     Returns
@@ -54,7 +52,7 @@ def duplicates(images: Images, threshold: float = 0.05) -> pd.DataFrame:
     left, right = where.iloc[a].reset_index(drop=True), where.iloc[b].reset_index(drop=True)
     pairs = left.add_suffix("_a").join(right.add_suffix("_b"))
     pairs["kind"] = np.repeat(["exact", "near"], [len(copies), near.sum()])
-    pairs["same_label"] = (pairs["label_a"] == pairs["label_b"]) & (pairs["label_a"] >= 0)
+    pairs["same_label"] = (pairs["label_a"] == pairs["label_b"]) & (pairs["label_a"] != UNKNOWN)
     pairs["distance"] = np.concatenate([np.zeros(len(copies)), distance[near]])
     return pairs.sort_values(["kind", "distance"], kind="stable", ignore_index=True)[COLUMNS]
 
@@ -66,10 +64,9 @@ def _first_equal(pixels: np.ndarray) -> np.ndarray:
 
 
 def _thumbnails(pixels: np.ndarray) -> np.ndarray:
-    """Return (n, 196) reduced images of mean 0 and length 1, without what all share; zeros for flat images.
+    """Return (n, 196) reduced images of mean 0 and length 1, less their mean; zeros for images of one grey value.
 
-    The mean thumbnail is shrunk as if ten flat images were there too, so that a handful of images keep a
-    pattern.
+    The mean is taken as if there were ten flat images more: a handful of images would vanish in their own mean.
     """
     down, across = (_area_weights(length) for length in pixels.shape[1:3])
     small = np.stack([down @ image.mean(axis=-1, dtype=np.float32) @ across.T for image in pixels])

@@ -149,7 +149,7 @@ class TestFolder:
 
     def test_other_files_are_counted_not_hidden(self, folder):
         (folder / "notes.txt").write_text("about the xrays")
-        (folder / "sick" / "._film.png").write_bytes(b"left by a file manager")
+        (folder / "sick" / "._xray.png").write_bytes(b"left by a file manager")
         (folder / "__MACOSX").mkdir()
         images = Images.from_folder(folder)
         assert "1 files" in images.data_card.known_problems[0]

@@ -53,7 +53,7 @@ def test_near_copies_survive_exposure_noise_and_a_small_shift():
     assert (found["distance"] < 0.05).all()
 
 
-def test_films_that_share_their_anatomy_are_not_duplicates():
+def test_xrays_that_share_their_anatomy_are_not_duplicates():
     assert report(xrays(), SPLIT).empty
     assert duplicates(simulate_pneumoniamnist(n_train=200)).empty
 
