@@ -28,27 +28,14 @@ from sslbook.domains.driving.files import (
 )
 from sslbook.domains.driving.video import read_video
 
-# As in CamVid, and in the streets that stand in for it.
+# As in CamVid, in the colours of its makers, and in the streets that stand in for it.
 CLASSES = tuple("Sky Building Pole Road Pavement Tree SignSymbol Fence Car Pedestrian Bicyclist".split())
-COLOURS = np.array(
-    [
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (0, 0, 192),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-    ],
-    dtype=np.uint8,
-)  # fmt: skip  as the makers paint them
+COLOURS = np.array([
+    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (0, 0, 192), (128, 128, 0), (192, 128, 128),
+    (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+], dtype=np.uint8)  # fmt: skip
 VULNERABLE = tuple(CLASSES.index(name) for name in ("Pedestrian", "Bicyclist", "SignSymbol", "Pole"))
 RATE = 30  # frames per second of the source
-COLUMNS = {"frames": int, "with a mask": int, "drives": int, "minutes": float}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +46,8 @@ class SceneSplit:
     ----------
     name : "train", "validation" or "test".
     frames : uint8 array (n, height, width, 3).
-    masks : uint8 array (n, height, width), class numbers from 0, `VOID` where nothing is said; a frame without a mask
-        is `VOID` all over.
+    masks : uint8 array (n, height, width), class numbers from 0, ``VOID`` for pixels without a class; every pixel of a
+        frame without a mask is ``VOID``.
     drives : str array (n,).
     time : float64 array (n,), seconds since the first frame of the drive in the source.
     names : str array (n,), of the frames.
@@ -111,20 +98,17 @@ class SceneSplit:
 
     @property
     def labelled(self) -> SceneSplit:
-        """The frames that have a mask: at least one pixel that is not `VOID`."""
+        """The frames that have a mask: at least one pixel that is not ``VOID``."""
         return self.subset((self.masks != VOID).any(axis=(1, 2)))
 
     def blocks(self, seconds: float = 10.0) -> np.ndarray:
-        """Number the stretches of a drive, each `seconds` long: int64 (n,), the stretch that each frame belongs to.
-
-        Frames of one stretch show much the same; resample them together.
-        """
+        """Number the stretches of so many seconds of each drive, int64 (n,): resample those of one stretch together."""
         drive = np.unique(self.drives, return_inverse=True)[1]
         stretch = np.floor(self.time / seconds).astype(np.int64)
         return np.unique(np.stack([drive, stretch], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
 
     def neighbours(self, seconds: float = 2.0) -> np.ndarray:
-        """Return each frame with the next of its drive, where that is at most `seconds` later; int64 (m, 2)."""
+        """Return each frame with the next of its drive, where that is at most so many seconds later; int64 (m, 2)."""
         order = np.lexsort((self.time, self.drives))
         pairs = np.stack([order[:-1], order[1:]], axis=1)
         same = self.drives[pairs[:, 0]] == self.drives[pairs[:, 1]]
@@ -170,15 +154,14 @@ class Scenes(Described):
             )
         for number in set(self.vulnerable) - set(range(k)):
             raise DataError(f"Class {number} of {self.name} is called vulnerable; classes go from 0 to {k - 1}.")
-        for split in self.splits.values():
-            self._check(split)
         owner: dict[tuple[str, str], str] = {}
         for name, split in self.splits.items():
+            self._check(split)
             for frame in zip(split.drives.tolist(), split.names.tolist(), strict=True):
                 if owner.setdefault(frame, name) != name:
                     raise DataError(
-                        f"Frame {frame[1]} of {self.name} is in {owner[frame]} and {name}; keep one, or "
-                        "name their drives apart."
+                        f"Frame {frame[1]} of {self.name} is in {owner[frame]} and {name}; keep one, or name their "
+                        "drives apart."
                     )
 
     def _check(self, split: SceneSplit) -> None:
@@ -193,7 +176,7 @@ class Scenes(Described):
             i = np.flatnonzero((split.masks == number).any(axis=(1, 2)))[0]
             raise DataError(
                 f"The mask of frame {split.names[i]} of {self.name} has the class {number}; there are {k} classes, and "
-                f"{VOID} stands for nothing said."
+                f"{VOID} stands for no class."
             )
         same, rises = split.drives[1:] == split.drives[:-1], split.drives[1:] > split.drives[:-1]
         for i in np.flatnonzero(~np.where(same, np.diff(split.time) > 0, rises))[:1]:
@@ -214,12 +197,7 @@ class Scenes(Described):
 
     @property
     def unlabelled(self) -> np.ndarray:
-        """Frames that pretraining may see: all of train and validation but those of the drives that test has.
-
-        Returns
-        -------
-        uint8 array (n, height, width, 3)
-        """
+        """Frames that pretraining may see, uint8 (n, height, width, 3): train and validation without drives of test."""
         return np.concatenate([self._other_drives(split).frames for split in (self.train, self.validation)])
 
     @property
@@ -252,8 +230,13 @@ class Scenes(Described):
         return split.subset(~np.isin(split.drives, self.shared_drives))
 
     def counts(self) -> pd.DataFrame:
-        """Frames, frames with a mask, drives and minutes of each split (rows)."""
-        return pd.DataFrame({name: _counts(split) for name, split in self.splits.items()}).T.astype(COLUMNS)
+        """Frames, frames with a mask, drives, and minutes from first to last frame of a drive, of each split (rows)."""
+        rows = []
+        for split in self.splits.values():
+            drives = np.unique(split.drives)
+            seconds = sum(np.ptp(split.time[split.drives == drive]) for drive in drives)
+            rows.append((len(split), len(split.labelled), len(drives), seconds / 60))
+        return pd.DataFrame(rows, index=list(self.splits), columns=["frames", "with a mask", "drives", "minutes"])
 
     def class_shares(self) -> pd.DataFrame:
         """Share of the labelled pixels that each class (rows) has in each split (columns); NaN without masks."""
@@ -276,23 +259,12 @@ class Scenes(Described):
 
     @classmethod
     def from_folder(
-        cls,
-        frames: Path | str,
-        masks: Path | str | None = None,
-        drives: Mapping[str, str] | Callable[[str], str] | None = None,
-        classes: Sequence[str] | None = None,
-        palette: Mapping[Colour, str | None] | None = None,
-        size: tuple[int, int] = (120, 160),
-        vulnerable: Sequence[str] = (),
-        validation: float = 0.0,
-        test: float = 0.25,
-        gap: float = 5.0,
-        seconds_per_frame: float = 1.0,
-        void: int = VOID,
-        seed: int = 0,
-        name: str = "own",
-        title: str | None = None,
-    ) -> Scenes:
+        cls, frames: Path | str, masks: Path | str | None = None,
+        drives: Mapping[str, str] | Callable[[str], str] | None = None, classes: Sequence[str] | None = None,
+        palette: Mapping[Colour, str | None] | None = None, size: tuple[int, int] = (120, 160),
+        vulnerable: Sequence[str] = (), validation: float = 0.0, test: float = 0.25, gap: float = 5.0,
+        seconds_per_frame: float = 1.0, void: int = VOID, seed: int = 0, name: str = "own", title: str | None = None,
+    ) -> Scenes:  # fmt: skip
         """Read a folder of frames, and of masks for all, some or none of them.
 
         Frames follow one another in the natural order of their names (2 before 10). A folder with train, val and test
@@ -314,7 +286,7 @@ class Scenes(Described):
         validation, test : shares of the frames with masks, where the folders tell no split.
         gap : seconds between training and what is held out of the same drive; the frames in it are left out.
         seconds_per_frame : from one frame of a drive to the next.
-        void : class number that stands for nothing said.
+        void : class number that stands for no class.
         seed : of the choice of drives.
         name, title : for records, figures and reports.
 
@@ -323,7 +295,7 @@ class Scenes(Described):
         DataError : no such folder, one frame, a picture that cannot be read or is too small, a mask without a frame or
             of another size, a colour or class without a name, or no mask left for a split.
         """
-        if seconds_per_frame <= 0:
+        if not seconds_per_frame > 0:
             raise DataError(f"seconds_per_frame is {seconds_per_frame}; give a number above 0.")
         if palette is not None and classes is None:
             classes = tuple(dict.fromkeys(given for given in palette.values() if given is not None))
@@ -342,25 +314,22 @@ class Scenes(Described):
         if not split.any():
             labelled = (whole.masks != VOID).any(axis=(1, 2))
             split = split_by_drive(whole.drives, whole.time, labelled, validation, test, gap, seed)
-        if (split == "gap").any():
-            notes.append(
-                f"{(split == 'gap').sum()} frames less than {gap:g} seconds from what is held out are left out."
-            )
-        return cls(
-            **_parts(whole, split),
-            classes=tuple(classes),
-            colours=_colours(palette, classes),
-            vulnerable=tuple(_number(given, classes) for given in vulnerable),
-            data_card=own_data_card(name, title or f"Folder {Path(frames).resolve().name}", notes),
-        )
+        if left_out := (split == "gap").sum():
+            notes.append(f"{left_out} frames less than {gap:g} seconds from what is held out are left out.")
+        for given in vulnerable:
+            if given not in classes:
+                raise DataError(
+                    f"vulnerable has {given!r}, but the classes are {', '.join(classes)}; name some of them."
+                )
+        data_card = own_data_card(name, title or f"Folder {Path(frames).resolve().name}", notes)
+        important = tuple(list(classes).index(given) for given in vulnerable)
+        return cls(*_parts(whole, split), tuple(classes), _colours(palette, classes), important, data_card)
 
     @classmethod
     def from_video(
         cls, path: Path | str, every: float = 1.0, size: tuple[int, int] = (120, 160), name: str | None = None
     ) -> Scenes:
-        """Read one frame every so many seconds of a video: one drive without masks, all of it for training.
-
-        It needs PyAV (`pip install av`, or the extra `video`), which reads what FFmpeg reads.
+        """Read one frame every so many seconds of a video with PyAV: one drive without masks, all of it for training.
 
         Parameters
         ----------
@@ -379,17 +348,12 @@ class Scenes(Described):
         masks, drives = np.full(frames.shape[:3], VOID, np.uint8), np.full(len(frames), name)
         names = np.array([f"{name}_{1000 * second:08.0f}" for second in time])
         whole = SceneSplit(name, frames, masks, drives, time, names)
-        return cls(
-            **_parts(whole, np.full(len(whole), "train")),
-            classes=(),
-            colours=distinct_colours(0),
-            vulnerable=(),
-            data_card=own_data_card(name, f"Video {path.name}", stretched([of_file] * len(frames), size)),
-        )
+        data_card = own_data_card(name, f"Video {path.name}", stretched([of_file] * len(frames), size))
+        return cls(*_parts(whole, np.full(len(whole), "train")), (), distinct_colours(0), (), data_card)
 
 
-def _parts(whole: SceneSplit, split: np.ndarray) -> dict[str, SceneSplit]:
-    return {name: replace(whole.subset(split == name), name=name) for name in SPLITS}
+def _parts(whole: SceneSplit, split: np.ndarray) -> list[SceneSplit]:
+    return [replace(whole.subset(split == name), name=name) for name in SPLITS]
 
 
 def _notes(files: Sequence[FrameFile], other: Sequence[str], whole: SceneSplit) -> list[str]:
@@ -398,7 +362,7 @@ def _notes(files: Sequence[FrameFile], other: Sequence[str], whole: SceneSplit) 
     found = {
         f"{len(other)} files that are no pictures were left out: {shorten(other)}.": other,
         f"{without} of {len(files)} frames have no mask.": without,
-        f"{blank - without} masks are void all over, as if they were not there.": blank - without,
+        f"{blank - without} masks have only void pixels, and count as missing.": blank - without,
     }
     return [note for note, there in found.items() if there]
 
@@ -410,16 +374,3 @@ def _colours(palette: Mapping[Colour, str | None] | None, classes: Sequence[str]
         if name is not None:
             colours[list(classes).index(name)] = colour
     return colours
-
-
-def _number(name: str, classes: Sequence[str]) -> int:
-    if name not in classes:
-        raise DataError(f"vulnerable has {name!r}, but the classes are {', '.join(classes)}; name some of them.")
-    return list(classes).index(name)
-
-
-def _counts(split: SceneSplit) -> dict[str, float]:
-    """Minutes go from the first to the last frame of each drive."""
-    drives = np.unique(split.drives)
-    seconds = sum(np.ptp(split.time[split.drives == drive]) for drive in drives)
-    return dict(zip(COLUMNS, (len(split), len(split.labelled), len(drives), seconds / 60), strict=True))

@@ -15,18 +15,13 @@ from sslbook.data.errors import DataError, shorten
 from sslbook.data.pictures import VOID, image_files, open_picture, over_black, read_each
 from sslbook.data.splits import SPLIT_NAMES
 
-UNNAMED = VOID - 1  # in the table of colours: the palette has no such colour
-
-
-MOST_CLASSES = UNNAMED
-
-
+MOST_CLASSES = UNNAMED = VOID - 1  # in a table of colours, UNNAMED marks those that the palette lacks
 Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class FrameFile:
-    """A frame that was found; `name` is its path without ending, `split` is "" where the folders tell none."""
+    """A frame that was found; ``name`` is its path without ending, ``split`` is "" where the folders tell none."""
 
     path: Path
     name: str
@@ -38,7 +33,7 @@ def find_frames(root: Path, masks: Path | None) -> tuple[list[FrameFile], list[s
     """Return the frames of a folder, each with its mask, in natural order (2 before 10); and what is no picture.
 
     Folders called train, val and test (there must be train) are the official splits: the masks of train are then in
-    trainannot, or in train within `masks`.
+    trainannot, or in train within ``masks``.
 
     Raises
     ------
@@ -49,10 +44,9 @@ def find_frames(root: Path, masks: Path | None) -> tuple[list[FrameFile], list[s
             raise DataError(f"There is no folder {folder}; mend its path.")
     found, other = [], []
     for folder, split, of_masks in _places(root, masks):
-        frames, rest = _by_name(folder, of_masks)
-        other += rest
-        mask_of, rest = _masks_by_frame(of_masks, folder, frames) if of_masks else ({}, [])
-        other += rest
+        frames, no_frames = _by_name(folder, of_masks)
+        mask_of, no_masks = _masks_by_frame(of_masks, folder, frames) if of_masks else ({}, [])
+        other += no_frames + no_masks
         found += [FrameFile(path, name, split, mask_of.get(name)) for name, path in frames.items()]
     if len(found) < 2:
         raise DataError(f"Folder {root} has one frame, {found[0].path.name}; give at least two.")
@@ -74,7 +68,7 @@ def _places(root: Path, masks: Path | None) -> list[tuple[Path, str, Path | None
 
 
 def _by_name(folder: Path, but: Path | None) -> tuple[dict[str, Path], list[str]]:
-    """Return the pictures of a folder by their path without ending, those in the folder `but` left out."""
+    """Return the pictures of a folder by their path without ending, those in the folder ``but`` left out."""
     files, other = image_files(folder)
     if but is not None and folder.resolve() in but.resolve().parents:
         within = folder / but.resolve().relative_to(folder.resolve())
@@ -114,7 +108,7 @@ def _natural(name: str) -> list[str | int]:
 
 
 def drives_of(names: Sequence[str], drives: Mapping[str, str] | Callable[[str], str] | None) -> np.ndarray:
-    """Return the drive of each frame: what `drives` says of its name, or its folder, or else what its name begins with.
+    """Return the drive of each frame: what ``drives`` says of its name, or its folder, or what its name begins with.
 
     Raises
     ------
@@ -173,43 +167,40 @@ def reduced(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
     """Average the pixels that fall into each of the result; uint8 (height, width, channels)."""
     height, width = size
     if picture.width < width or picture.height < height:
-        raise DataError(
-            f"is {picture.width} x {picture.height} pixels, less than {width} x {height}: give a smaller size"
-        )
+        found = f"{picture.width} x {picture.height}"
+        raise DataError(f"is {found} pixels, less than {width} x {height}: give a smaller size")
     return np.asarray(picture.resize((width, height), Image.Resampling.BOX))
 
 
 def stretched(sizes: Sequence[tuple[int, int]], size: tuple[int, int]) -> list[str]:
-    """Say how many frames of (width, height) do not keep their proportions in `size`."""
+    """Say how many frames of (width, height) do not keep their proportions in a (height, width)."""
     ratios = np.array([width / height for width, height in sizes]) * size[0] / size[1]
-    count = int((np.abs(ratios - 1) > 0.01).sum())
-    if not count:
+    off = np.abs(ratios - 1)
+    if off.max() <= 0.01:
         return []
-    width, height = sizes[int(np.argmax(np.abs(ratios - 1)))]
+    width, height = sizes[int(off.argmax())]
     return [
-        f"{count} of {len(sizes)} frames, as of {width} x {height} pixels, were reduced to {size[1]} x {size[0]}, not "
-        "in proportion; another size can keep it."
+        f"{(off > 0.01).sum()} of {len(sizes)} frames, as of {width} x {height} pixels, were reduced to {size[1]} x "
+        f"{size[0]}, not in proportion; another size can keep it."
     ]
 
 
 def read_masks(
-    files: Sequence[FrameFile],
-    sizes: Sequence[tuple[int, int]],
-    size: tuple[int, int],
-    table: np.ndarray | None,
+    files: Sequence[FrameFile], sizes: Sequence[tuple[int, int]], size: tuple[int, int], table: np.ndarray | None,
     void: int,
-) -> np.ndarray:
-    """Read the masks of frames of (width, height) `sizes`; each pixel of the result is that of the nearest one.
+) -> np.ndarray:  # fmt: skip
+    """Read the masks of frames of (width, height) ``sizes``; each pixel of the result is that of the nearest one.
 
     Parameters
     ----------
-    table : what `colour_table` makes of a palette, or None: the masks hold class numbers, or are pictures with a
+    size : height and width of the result.
+    table : what ``colour_table`` makes of a palette, or None: the masks hold class numbers, or are pictures with a
         palette of their own, whose positions are the class numbers.
-    void : class number that stands for nothing said.
+    void : class number that stands for no class.
 
     Returns
     -------
-    uint8 array (n, height, width), `VOID` where nothing is said
+    uint8 array (n, height, width), ``VOID`` where there is no class
     """
 
     def read(job: tuple[FrameFile, tuple[int, int]]) -> np.ndarray:
@@ -242,11 +233,9 @@ def _named(picture: Image.Image, table: np.ndarray) -> np.ndarray:
     numbers = table[codes]
     unnamed, pixels = np.unique(codes[numbers == UNNAMED], return_counts=True)
     if len(unnamed):
-        most = int(unnamed[pixels.argmax()])
-        colour = (most >> 16, most >> 8 & 255, most & 255)
-        raise DataError(
-            f"has {len(unnamed)} colours that palette lacks, as {colour} in {pixels.max():,} pixels: add them"
-        )
+        red, rest = divmod(int(unnamed[pixels.argmax()]), 65536)
+        lacks = f"{len(unnamed)} colours that palette lacks, as {(red, *divmod(rest, 256))} in {pixels.max():,} pixels"
+        raise DataError(f"has {lacks}: add them")
     return numbers
 
 

@@ -1,7 +1,7 @@
-"""Foretell where a vehicle goes: classical rivals, a network that learnt from masked futures, and their errors.
+"""Predict where a vehicle goes: classical rivals, a network that learnt from masked futures, and their errors.
 
-All read pasts, (n, 8, 2) metres, and say futures, (n, 12, 2), at steps of equal time. Pasts and tracks are centred
-(``sslbook.data.centred``), as ``ridge`` and networks need it; what goes on straight or in a circle needs it not.
+All read pasts, (n, 8, 2) metres, and predict futures, (n, 12, 2), at steps of equal time. ``ridge`` and networks need
+tracks that are centred (see ``sslbook.domains.driving.centred``); the others take any.
 """
 
 from __future__ import annotations
@@ -14,9 +14,7 @@ from sslbook.domains.driving.tracks import AT_REST, FUTURE, PAST
 from sslbook.pretext.masked_future import MaskedFuture
 
 PENALTIES = np.logspace(-3, 3, 7)
-
-
-STEADY = 3.0  # how much is held against a slope, beside seven steps, which count 28
+STEADY = 3.0  # ridge penalty on a slope, so that noise in the past turns or brakes no vehicle; the seven steps weigh 28
 
 
 def constant_velocity(past: np.ndarray, steps: int = FUTURE) -> np.ndarray:
@@ -37,8 +35,7 @@ def constant_velocity(past: np.ndarray, steps: int = FUTURE) -> np.ndarray:
 def constant_turn_rate(past: np.ndarray, steps: int = FUTURE) -> np.ndarray:
     """Go on with the turn rate and the acceleration of the past (CTRA, Schubert et al. 2008), to a stop at most.
 
-    Lines are fitted to the speed and to the heading of the steps of the past, steps of less than 0.2 m left out of the
-    heading.
+    A line is fitted to the speeds of the past steps, and one to their headings, without steps shorter than 0.2 m.
 
     Parameters
     ----------
@@ -61,7 +58,7 @@ def constant_turn_rate(past: np.ndarray, steps: int = FUTURE) -> np.ndarray:
 
 
 def _line(values: np.ndarray, weights: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """Fit a line to each row of values (n, t) by weighted least squares; return it at steps after the last (n, k)."""
+    """Fit a line to each row of values (n, t) by weighted ridge regression; return it at steps after the last (n, k)."""
     at = np.arange(values.shape[1]) - values.shape[1] + 1.0
     total = weights.sum(axis=1)
     middle, mean = weights @ at / total, (weights * values).sum(axis=1) / total
@@ -88,7 +85,7 @@ def ridge(tracks: np.ndarray, past: np.ndarray) -> np.ndarray:
 
 @torch.no_grad()
 def future_of(objective: MaskedFuture, past: np.ndarray) -> np.ndarray:
-    """Say what an objective restores where the whole future is hidden.
+    """Predict the future: what an objective restores where all of it is hidden.
 
     Parameters
     ----------

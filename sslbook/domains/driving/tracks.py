@@ -11,12 +11,8 @@ from sslbook.data.card import DataCard, Described
 from sslbook.data.errors import DataError
 
 PAST, FUTURE = 8, 12  # steps; the last of the past is the present
-
-
 STEP = 0.4  # seconds
-
-
-AT_REST = 0.2  # metres a step; a shorter step does not tell the heading
+AT_REST = 0.2  # metres; the heading cannot be told from a shorter step
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,12 +53,12 @@ class TrackSplit:
         return f"TrackSplit({self.name}: {len(self)} tracks on {len(np.unique(self.roads))} roads)"
 
     def subset(self, index: np.ndarray) -> TrackSplit:
-        """Return the tracks at `index` (positions or a boolean mask)."""
+        """Return the tracks at an index (positions or a boolean mask)."""
         return TrackSplit(self.name, self.positions[index], self.roads[index])
 
     @property
     def centred(self) -> np.ndarray:
-        """The positions as the vehicle sees them, float32 (n, 20, 2); see the function `centred`."""
+        """The positions as the vehicle sees them, float32 (n, 20, 2); see the function ``centred``."""
         return centred(self.positions)
 
 
@@ -82,19 +78,21 @@ class Tracks(Described):
 
     def __post_init__(self) -> None:
         owner: dict[str, str] = {}
-        for split in (self.train, self.validation, self.test):
+        for split in self.splits:
             for road in np.unique(split.roads):
                 if owner.setdefault(road, split.name) != split.name:
-                    raise DataError(
-                        f"Road {str(road)!r} of {self.name} is in {owner[road]} and in {split.name}; keep all tracks "
-                        "of a road in one split."
-                    )
+                    found = f"Road {str(road)!r} of {self.name} is in {owner[road]} and in {split.name}"
+                    raise DataError(f"{found}; keep all tracks of a road in one split.")
+
+    @property
+    def splits(self) -> tuple[TrackSplit, TrackSplit, TrackSplit]:
+        """Train, validation and test."""
+        return self.train, self.validation, self.test
 
     def counts(self) -> pd.DataFrame:
         """Tracks and roads (columns) of each split (rows)."""
-        splits = (self.train, self.validation, self.test)
-        rows = [(len(split), len(np.unique(split.roads))) for split in splits]
-        return pd.DataFrame(rows, index=[split.name for split in splits], columns=["tracks", "roads"])
+        rows = {split.name: (len(split), len(np.unique(split.roads))) for split in self.splits}
+        return pd.DataFrame(rows, index=["tracks", "roads"]).T
 
     def _repr_html_(self) -> str:
         return f"{self.data_card._repr_html_()}{self.counts().to_html()}"

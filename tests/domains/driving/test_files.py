@@ -146,7 +146,7 @@ class TestFolder:
         mask(own / "masks" / "north_9.png", VOID)
         scenes = Scenes.from_folder(own / "frames", own / "masks", **SHARE)
         assert scenes.counts()["with a mask"].sum() == 10
-        assert "1 masks are void all over" in scenes.data_card.known_problems[1]
+        assert "1 masks have only void pixels" in scenes.data_card.known_problems[1]
 
     def test_other_proportions_are_said(self, own):
         said = Scenes.from_folder(own / "frames", own / "masks", size=(16, 16), test=0.3).data_card.known_problems
@@ -250,7 +250,7 @@ class TestMasks:
     def test_another_number_for_void(self, own):
         scenes = Scenes.from_folder(own / "frames", own / "masks", void=1, **SHARE)
         assert scenes.classes == ("class 0",)
-        assert "6 masks are void all over" in scenes.data_card.known_problems[1]
+        assert "6 masks have only void pixels" in scenes.data_card.known_problems[1]
 
     def test_more_than_8_bits_of_class_numbers(self, own):
         path = own / "masks" / "west_9.png"
