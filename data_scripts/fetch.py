@@ -39,12 +39,12 @@ def describe(name: str) -> str:
 
 
 def alternative(name: str) -> str:
-    """Say so where another file serves in place of the official ones."""
+    """Say so where another file is used in place of the official ones."""
     entry = data.find(name)
     if wanted(entry) == entry.files:
         return ""
     official = ", ".join(file.name for file in entry.files)
-    return f" (in place of {official}; to download that move it away)"
+    return f" (in place of {official}; to download that, move it away)"
 
 
 if __name__ == "__main__":

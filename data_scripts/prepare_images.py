@@ -14,7 +14,7 @@ from sslbook.domains.imaging import Images, duplicates
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read, check, cut, write; then say what is in the file and what is there twice."""
+    """Read, check, split, write; then say what is in the file and what is there twice."""
     arguments = parse(argv)
     common = {
         name: getattr(arguments, name) for name in ("size", "colour", "validation", "test", "seed", "positive", "title")
@@ -48,7 +48,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--colour", action="store_true", help="keep colour (default: grey)")
     parser.add_argument("--validation", type=float, default=0.15, help="share, without official split (0.15)")
     parser.add_argument("--test", type=float, default=0.25, help="share, without official split (0.25)")
-    parser.add_argument("--seed", type=int, default=0, help="of the cut (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws another split (default: 0)")
     parser.add_argument("--positive", help="class that is the finding, for sensitivity")
     parser.add_argument("--title", help="for figures and reports")
     table = parser.add_argument_group("tables only")

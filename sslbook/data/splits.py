@@ -71,7 +71,7 @@ def _held_out(
             units = "images" if groups is None else "groups with images"
             count = len(member) if groups is None else len(np.unique(groups[member]))
             raise DataError(
-                f"Class {classes[label]!r} has {count} {units} left when the {name} split is cut, too few to "
+                f"Class {classes[label]!r} has {count} {units} left when the {name} split is drawn, too few to "
                 "be in every split; each class needs at least three: add some, or leave the class out."
             )
     return held
@@ -188,7 +188,7 @@ def _last_in_time(
     first = known[min(max(1, round((1 - share) * len(known))), len(known) - 1)]
     if not (known[known < first] <= first - gap).any():
         raise DataError(
-            f"Drive {drive!r} is the only one left with masks when the {name} split is cut, and none of its "
+            f"Drive {drive!r} is the only one left with masks when the {name} split is taken, and none of its "
             f"{len(known)} masks is {gap:g} seconds before its last {share:.0%}; add masks of another drive or give a "
             "shorter gap."
         )

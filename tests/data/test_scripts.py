@@ -87,7 +87,7 @@ def test_fetch_says_that_another_file_serves(tiny, host, payload, monkeypatch, c
     program("fetch")(["tiny", "--list"])
     printed = capsys.readouterr().out
     assert str(place) in printed
-    assert printed.count("in place of tiny.npz; to download that move it away") == 2
+    assert printed.count("in place of tiny.npz; to download that, move it away") == 2
     assert not path.exists()
 
 

@@ -95,8 +95,8 @@ class Images(Described):
     def __post_init__(self) -> None:
         if len(self.classes) == 1:
             raise DataError(
-                f"{self.name} has one class only, {self.classes[0]!r}; give images of at least two classes, "
-                "or none with a label."
+                f"{self.name} has one class only, {self.classes[0]!r}; give images of at least two classes, or label "
+                "none. If the class folders lie deeper, give the folder that holds them."
             )
         for split in self.splits.values():
             for i in np.flatnonzero((split.labels < UNKNOWN) | (split.labels >= len(self.classes)))[:1]:
@@ -383,11 +383,6 @@ def _assemble(
     found = {x for x in label_names if x is not None}
     in_order = sorted(found, key=lambda name: (int(name) if name.isdecimal() else -1, name))
     classes = tuple(in_order if classes is None else classes)
-    if len(classes) == 1:
-        raise DataError(
-            f"{data_card.name} has one class only, {classes[0]!r}; give images of at least two classes, or label "
-            "none. If the class folders lie deeper, give the folder that holds them."
-        )
     number = {name: i for i, name in enumerate(classes)} | {None: UNKNOWN}
     labels = np.array([number[x] for x in label_names], dtype=np.int64)
     split = np.full(len(labels), "train", dtype="<U10") if split is None else split.astype("<U10")
@@ -411,7 +406,7 @@ def _positive_index(classes: tuple[str, ...], positive: str | None) -> int:
 
 
 def _has_official_splits(root: Path) -> bool:
-    """Tell whether the top folders are splits; refuse folders that are half splits, half classes."""
+    """Tell whether the top folders are splits; refuse splits beside other folders, and splits without train."""
     top = [child.name for child in root.iterdir() if child.is_dir() and not child.name.startswith((".", "__MACOSX"))]
     splits = [name for name in top if name.lower() in SPLIT_NAMES]
     stray = [name for name in top if name.lower() not in SPLIT_NAMES and name.lower() not in UNLABELLED_FOLDERS]
