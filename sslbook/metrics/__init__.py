@@ -13,4 +13,13 @@ from sslbook.metrics.classification import (
     roc_auc,
 )
 from sslbook.metrics.ranking import Ranks, hit_rate_at_k, mrr, ndcg_at_k, recall_at_k, target_ranks
-from sslbook.metrics.segmentation import confusion_counts, iou, mean_iou
+from sslbook.metrics.segmentation import (
+    DISTANCE_BANDS,
+    confusion_counts,
+    found_regions,
+    iou,
+    mean_iou,
+    recall_by_band,
+    region_counts,
+    region_recall,
+)

@@ -22,7 +22,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "motion": ["ade", "constant_turn_rate", "constant_velocity", "fde", "future_of", "ridge"],
         "networks": ["SceneRecipe", "SceneSegmenter", "fit_segmenter", "segment"],
         "probes": ["dense_probe", "moments"],
-        "regions": ["DISTANCE_BANDS", "found_regions", "recall_by_band", "region_counts", "region_recall"],
         "tracks": ["FUTURE", "PAST", "TrackSplit", "Tracks", "centred"],
     },
 )

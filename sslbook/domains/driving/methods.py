@@ -17,10 +17,9 @@ from sslbook.baselines import import_lightgbm
 from sslbook.data.pictures import VOID
 from sslbook.domains.driving.data import Scenes
 from sslbook.domains.driving.probes import check_pairs, confusion_of_cells, enlarged_labels, frame_folds
-from sslbook.domains.driving.regions import found_regions, region_counts
 from sslbook.draws import _check_frames
 from sslbook.metrics import Metric
-from sslbook.metrics.segmentation import classes_in, confusion_counts, mean_iou
+from sslbook.metrics.segmentation import classes_in, confusion_counts, found_regions, mean_iou, region_counts
 from sslbook.study import Method
 
 BANDWIDTHS = (2.0, 4.0, 8.0, 16.0)  # pixels
@@ -137,7 +136,7 @@ def position_prior(masks: np.ndarray, n_test: int, n_classes: int) -> np.ndarray
     """
     present = classes_in(masks, n_classes)
     quality = np.zeros(len(BANDWIDTHS))
-    quality[-2] = 1e-9
+    quality[-2] = 1e-9  # taken where all are equal
     for train, held in frame_folds(len(masks)):
         truth, known = (_position_counts(masks[part], present) for part in (held, train))
         for i, bandwidth in enumerate(BANDWIDTHS):
@@ -147,12 +146,12 @@ def position_prior(masks: np.ndarray, n_test: int, n_classes: int) -> np.ndarray
 
 
 def _position_counts(masks: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Frames that show each of some classes at each position, (height, width, classes)."""
+    """Frames that show each present class at each position, float32 (height, width, len(present))."""
     return np.stack([(masks == c).sum(axis=0) for c in present], axis=-1).astype(np.float32)
 
 
 def _most_likely(counts: np.ndarray, bandwidth: float) -> np.ndarray:
-    """Class with the highest blurred count, (height, width) of (height, width, classes); the commonest far from any."""
+    """Place of the highest blurred count, (height, width) of (height, width, k); of the commonest far from any."""
     blurred = gaussian_filter(counts, (bandwidth, bandwidth, 0), mode="nearest")
     return (blurred + 1e-6 * counts.mean(axis=(0, 1))).argmax(axis=-1)
 
@@ -181,11 +180,13 @@ def _features_of(frames: np.ndarray) -> np.ndarray:
     colour, edges = _colours(small), _edges(picture.mean(axis=3), spread)
     basis = np.concatenate([relative, colour[..., 1:3]], axis=3)
     above = np.cumsum(basis, axis=1) / np.arange(1, light.shape[1] + 1, dtype=np.float32)[:, None, None]
-    columns = [small, colour, relative, _positions(light.shape), above]
+    rows, columns = np.meshgrid(np.linspace(0, 1, light.shape[1]), np.linspace(-1, 1, light.shape[2]), indexing="ij")
+    place = np.stack([rows, np.abs(columns)], axis=2).astype(np.float32)  # distance from the middle: mirrored alike
+    found = [small, colour, relative, np.broadcast_to(place, (*light.shape, 2)), above]
     for scale in SCALES:
         mean = _window(basis, scale)
-        columns += [mean, np.sqrt(np.maximum(_window(basis**2, scale) - mean**2, 0)), _window(edges, scale)]
-    return np.concatenate(columns, axis=3)
+        found += [mean, np.sqrt(np.maximum(_window(basis**2, scale) - mean**2, 0)), _window(edges, scale)]
+    return np.concatenate(found, axis=3)
 
 
 def _halved(values: np.ndarray) -> np.ndarray:
@@ -197,24 +198,14 @@ def _halved(values: np.ndarray) -> np.ndarray:
 def _colours(picture: np.ndarray) -> np.ndarray:
     """Logarithm of the light, two opponent colours that hardly depend on it, and saturation."""
     red, green, blue = np.moveaxis(picture + 0.05, 3, 0)
-    total = red + green + blue
-    largest, least = (f(picture, axis=3) for f in (np.max, np.min))
-    return np.stack(
-        [np.log(total), (red - green) / total, (red + green - 2 * blue) / total, (largest - least) / (largest + 0.05)],
-        axis=3,
-    )
-
-
-def _positions(shape: tuple[int, int, int]) -> np.ndarray:
-    """Row, and distance from the middle column, as shares."""
-    rows, columns = np.meshgrid(np.linspace(0, 1, shape[1]), np.linspace(-1, 1, shape[2]), indexing="ij")
-    return np.broadcast_to(np.stack([rows, np.abs(columns)], axis=2).astype(np.float32), (*shape, 2))
+    total, brightest = red + green + blue, picture.max(axis=3)
+    opponent = (red - green) / total, (red + green - 2 * blue) / total
+    return np.stack([np.log(total), *opponent, (brightest - picture.min(axis=3)) / (brightest + 0.05)], axis=3)
 
 
 def _edges(light: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """Strength of upright and of level edges, slant between them, and detail against the neighbours."""
-    x = np.gradient(light, axis=2) / spread
-    y = np.gradient(light, axis=1) / spread
+    x, y = (np.gradient(light, axis=axis) / spread for axis in (2, 1))
     fine = np.abs(light - _window(light[..., None], 3)[..., 0]) / spread
     return _halved(np.stack([np.abs(x), np.abs(y), x * y, fine], axis=3))
 

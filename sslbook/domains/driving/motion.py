@@ -58,7 +58,7 @@ def constant_turn_rate(past: np.ndarray, steps: int = FUTURE) -> np.ndarray:
 
 
 def _line(values: np.ndarray, weights: np.ndarray, later: np.ndarray) -> np.ndarray:
-    """Fit a line to each row of values (n, t) by weighted ridge regression; return it at steps after the last (n, k)."""
+    """Fit a line to each row of values (n, t) by weighted ridge regression; return it at later steps, (n, k)."""
     at = np.arange(values.shape[1]) - values.shape[1] + 1.0
     total = weights.sum(axis=1)
     middle, mean = weights @ at / total, (weights * values).sum(axis=1) / total

@@ -52,10 +52,6 @@ class TrackSplit:
     def __repr__(self) -> str:
         return f"TrackSplit({self.name}: {len(self)} tracks on {len(np.unique(self.roads))} roads)"
 
-    def subset(self, index: np.ndarray) -> TrackSplit:
-        """Return the tracks at an index (positions or a boolean mask)."""
-        return TrackSplit(self.name, self.positions[index], self.roads[index])
-
     @property
     def centred(self) -> np.ndarray:
         """The positions as the vehicle sees them, float32 (n, 20, 2); see the function ``centred``."""

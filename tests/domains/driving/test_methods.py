@@ -18,8 +18,7 @@ from sslbook.domains.driving.methods import (
     score_masks,
     segmenter_method,
 )
-from sslbook.domains.driving.regions import region_counts
-from sslbook.metrics.segmentation import confusion_counts, mean_iou
+from sslbook.metrics.segmentation import confusion_counts, mean_iou, region_counts
 from sslbook.study import budget_study
 
 COLOURS = np.array([[120, 160, 220], [90, 90, 95], [60, 120, 50], [200, 40, 40]], dtype=np.uint8)

@@ -36,12 +36,6 @@ def test_no_road_is_in_two_splits(tracks):
         dataclasses.replace(tracks, test=split_of("test", "da"))
 
 
-def test_a_part_of_a_split_is_a_split(tracks):
-    part = tracks.test.subset(np.arange(2))
-    assert len(part) == 2 and (part.positions == tracks.test.positions[:2]).all()
-    assert part.name == "test" and part.roads.tolist() == tracks.test.roads[:2].tolist()
-
-
 def test_a_centred_track_is_at_the_origin_and_looks_along_x(tracks):
     c = tracks.train.centred
     assert c.dtype == np.float32 and (c[:, PAST - 1] == 0).all()
