@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sslbook.data.catalog import DataFile, DataSet
 from sslbook.domains.imaging.data import Images
@@ -15,29 +16,32 @@ def read_medmnist(entry: DataSet, paths: list[Path]) -> Images:
     )
 
 
-def _medmnist_file(name: str, size: int, sha256: str) -> DataFile:
-    record = "https://zenodo.org/records/10519652/files"
-    api = "https://zenodo.org/api/records/10519652/files"
-    return DataFile(name, (f"{record}/{name}?download=1", f"{record}/{name}", f"{api}/{name}/content"), size, sha256)
-
-
-_MEDMNIST = "Yang et al. (2023), MedMNIST v2, Scientific Data 10:41, doi:10.1038/s41597-022-01721-8"
+def _medmnist(name: str, size: int, sha256: str, source_images: str, **described: Any) -> DataSet:
+    """Return the entry of a data set of MedMNIST; ``source_images`` cites what it was made of."""
+    places = (
+        "records/10519652/files/{}?download=1",
+        "records/10519652/files/{}",
+        "api/records/10519652/files/{}/content",
+    )
+    urls = tuple(f"https://zenodo.org/{place.format(f'{name}.npz')}" for place in places)
+    return DataSet(
+        name=name,
+        files=(DataFile(f"{name}.npz", urls, size, sha256),),
+        licence="CC BY 4.0",
+        citation="Yang et al. (2023), MedMNIST v2, Scientific Data 10:41, doi:10.1038/s41597-022-01721-8; source images: "
+        f"{source_images}",
+        loader=read_medmnist,
+        **described,
+    )
 
 
 ENTRIES = (
-    DataSet(
-        name="pneumoniamnist",
+    _medmnist(
+        "pneumoniamnist",
+        4_170_669,
+        "e1792d3f03751cb101e99f19a63b3c1941436c988665f47853417b05be250cd8",
+        "Kermany et al. (2018), Cell 172(5):1122-1131, doi:10.1016/j.cell.2018.02.010",
         title="PneumoniaMNIST: chest X-rays of children, 28x28",
-        files=(
-            _medmnist_file(
-                "pneumoniamnist.npz",
-                4_170_669,
-                "e1792d3f03751cb101e99f19a63b3c1941436c988665f47853417b05be250cd8",
-            ),
-        ),
-        licence="CC BY 4.0",
-        citation=f"{_MEDMNIST}; source images: Kermany et al. (2018), Cell 172(5):1122-1131, "
-        "doi:10.1016/j.cell.2018.02.010",
         provenance="Frontal chest X-rays of children aged 1 to 5 from one hospital (Guangzhou Women and "
         "Children's Medical Center), centre-cropped and reduced to 28x28 by MedMNIST; Zenodo record "
         "10519652.",
@@ -53,21 +57,13 @@ ENTRIES = (
         ),
         classes=("normal", "pneumonia"),
         positive=1,
-        loader=read_medmnist,
     ),
-    DataSet(
-        name="breastmnist",
+    _medmnist(
+        "breastmnist",
+        559_580,
+        "3a22d2a4625e7dd8903f0f59030e81a3d0c222bece2e5e10927456cb50efdec1",
+        "Al-Dhabyani et al. (2020), Data in Brief 28:104863, doi:10.1016/j.dib.2019.104863",
         title="BreastMNIST: breast ultrasound, 28x28",
-        files=(
-            _medmnist_file(
-                "breastmnist.npz",
-                559_580,
-                "3a22d2a4625e7dd8903f0f59030e81a3d0c222bece2e5e10927456cb50efdec1",
-            ),
-        ),
-        licence="CC BY 4.0",
-        citation=f"{_MEDMNIST}; source images: Al-Dhabyani et al. (2020), Data in Brief 28:104863, "
-        "doi:10.1016/j.dib.2019.104863",
         provenance="The BUSI collection of breast ultrasound images (Baheya Hospital, Cairo), split 7:1:2 "
         "at random and reduced to 28x28 by MedMNIST; Zenodo record 10519652.",
         known_problems=(
@@ -80,6 +76,5 @@ ENTRIES = (
         ),
         classes=("malignant", "normal or benign"),
         positive=0,
-        loader=read_medmnist,
     ),
 )
