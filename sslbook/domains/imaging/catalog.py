@@ -28,8 +28,8 @@ def _medmnist(name: str, size: int, sha256: str, source_images: str, **described
         name=name,
         files=(DataFile(f"{name}.npz", urls, size, sha256),),
         licence="CC BY 4.0",
-        citation="Yang et al. (2023), MedMNIST v2, Scientific Data 10:41, doi:10.1038/s41597-022-01721-8; source images: "
-        f"{source_images}",
+        citation="Yang et al. (2023), MedMNIST v2, Scientific Data 10:41, doi:10.1038/s41597-022-01721-8; "
+        f"source images: {source_images}",
         loader=read_medmnist,
         **described,
     )
