@@ -70,8 +70,8 @@ def prepare_archive(path: Path) -> None:
 def prepare(folder: Path, size: tuple[int, int] = SIZE) -> dict[str, np.ndarray]:
     """Read the official folder (train, trainannot, val, valannot, test, testannot) and reduce the frames.
 
-    A pixel of a reduced frame is the mean of those it covers (`BOX`), that of a mask the one in their middle
-    (`NEAREST`), as the mean of two class numbers is a third class.
+    A pixel of a reduced frame is the mean of those it covers (``BOX``), that of a mask the one in their middle
+    (``NEAREST``), as the mean of two class numbers is a third class.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def prepare(folder: Path, size: tuple[int, int] = SIZE) -> dict[str, np.ndarray]
 
     Returns
     -------
-    For train, val and test: `_images` uint8 (n, height, width, 3), `_masks` uint8 (n, height, width), 0 to 10 and, for
-    void, 11, and `_names` (n,), in the order of the names.
+    For train, val and test: ``_images`` uint8 (n, height, width, 3), ``_masks`` uint8 (n, height, width), 0 to 10, or
+    11 for void, and ``_names`` (n,), in the order of the names.
 
     Raises
     ------

@@ -14,18 +14,7 @@ from sslbook.data.card import DataCard, Described, own_data_card
 from sslbook.data.errors import DataError, shorten
 from sslbook.data.pictures import VOID
 from sslbook.data.splits import SPLITS, split_by_drive
-from sslbook.domains.driving.files import (
-    MOST_CLASSES,
-    Colour,
-    FrameFile,
-    colour_table,
-    distinct_colours,
-    drives_of,
-    find_frames,
-    read_frames,
-    read_masks,
-    stretched,
-)
+from sslbook.domains.driving import files
 from sslbook.domains.driving.video import read_video
 
 # As in CamVid, in the colours of its makers, and in the streets that stand in for it.
@@ -92,7 +81,7 @@ class SceneSplit:
         return f"SceneSplit({self.name}: {len(self)} frames of {height} x {width}, {masked} masks, {drives} drives)"
 
     def subset(self, index: np.ndarray) -> SceneSplit:
-        """Return the frames at `index` (positions or a boolean mask)."""
+        """Return the frames at ``index`` (positions or a boolean mask)."""
         parts = (self.frames, self.masks, self.drives, self.time, self.names)
         return SceneSplit(self.name, *(part[index] for part in parts))
 
@@ -119,7 +108,7 @@ class SceneSplit:
 class Scenes(Described):
     """Frames of drives with their splits, each sorted by drive, then time.
 
-    A drive may be in two splits, as it is in some official ones; see `without_shared_drives`.
+    A drive may be in two splits, as it is in some official ones; see ``without_shared_drives``.
 
     Parameters
     ----------
@@ -145,8 +134,8 @@ class Scenes(Described):
 
     def __post_init__(self) -> None:
         k = len(self.classes)
-        if k > MOST_CLASSES:
-            raise DataError(f"{self.name} has {k} classes; a mask holds at most {MOST_CLASSES}: merge some.")
+        if k > files.MOST_CLASSES:
+            raise DataError(f"{self.name} has {k} classes; a mask holds at most {files.MOST_CLASSES}: merge some.")
         if self.colours.shape != (k, 3) or self.colours.dtype != np.uint8:
             raise DataError(
                 f"The colours of {self.name} are {self.colours.dtype} of shape {self.colours.shape}; give uint8 of "
@@ -261,7 +250,7 @@ class Scenes(Described):
     def from_folder(
         cls, frames: Path | str, masks: Path | str | None = None,
         drives: Mapping[str, str] | Callable[[str], str] | None = None, classes: Sequence[str] | None = None,
-        palette: Mapping[Colour, str | None] | None = None, size: tuple[int, int] = (120, 160),
+        palette: Mapping[files.Colour, str | None] | None = None, size: tuple[int, int] = (120, 160),
         vulnerable: Sequence[str] = (), validation: float = 0.0, test: float = 0.25, gap: float = 5.0,
         seconds_per_frame: float = 1.0, void: int = VOID, seed: int = 0, name: str = "own", title: str | None = None,
     ) -> Scenes:  # fmt: skip
@@ -269,17 +258,17 @@ class Scenes(Described):
 
         Frames follow one another in the natural order of their names (2 before 10). A folder with train, val and test
         in it, as CamVid has, is split as it says, and the masks of train are then in trainannot (or in train within
-        `masks`); without masks all frames are for training. Otherwise whole drives are held out, or the last frames
+        ``masks``); without masks all frames are for training. Otherwise whole drives are held out, or the last frames
         of the only drive that has masks.
 
         Parameters
         ----------
         frames : folder of pictures of any format and size.
         masks : folder of pictures with the names of their frames; the ending may differ. They hold class numbers, in
-            one channel or as positions in the palette of the picture, or the colours of `palette`.
+            one channel or as positions in the palette of the picture, or the colours of ``palette``.
         drives : the drive of a frame, by its name (path without ending). By default the folder it is in, or what
             stands before the last number of its name: 0001TP_006690 is of the drive 0001TP.
-        classes : name of each class number; by default those of `palette`, or "class 0" and so on.
+        classes : name of each class number; by default those of ``palette``, or "class 0" and so on.
         palette : class of each colour (red, green, blue) of the masks; None is void.
         size : height and width to reduce frames and masks to.
         vulnerable : names of the classes that must not be overlooked.
@@ -299,18 +288,19 @@ class Scenes(Described):
             raise DataError(f"seconds_per_frame is {seconds_per_frame}; give a number above 0.")
         if palette is not None and classes is None:
             classes = tuple(dict.fromkeys(given for given in palette.values() if given is not None))
-        table = None if palette is None else colour_table(palette, classes)
-        files, other = find_frames(Path(frames), None if masks is None else Path(masks))
-        pixels, sizes = read_frames([file.path for file in files], size)
-        numbers = read_masks(files, sizes, size, table, void)
+        table = None if palette is None else files.colour_table(palette, classes)
+        found, other = files.find_frames(Path(frames), None if masks is None else Path(masks))
+        pixels, sizes = files.read_frames([file.path for file in found], size)
+        numbers = files.read_masks(found, sizes, size, table, void)
         if classes is None:
             classes = [f"class {i}" for i in range(np.max(numbers + 1, where=numbers != VOID, initial=0))]
-        drive = drives_of([file.name for file in files], drives)
+        names = [file.name for file in found]
+        drive = files.drives_of(names, drives)
         time = pd.Series(drive).groupby(drive).cumcount().to_numpy(np.float64) * seconds_per_frame
         order = np.argsort(drive, kind="stable")
-        whole = SceneSplit(name, pixels, numbers, drive, time, np.array([file.name for file in files])).subset(order)
-        notes = _notes(files, other, whole) + stretched(sizes, size)
-        split = np.array([file.split for file in files])[order]
+        whole = SceneSplit(name, pixels, numbers, drive, time, np.array(names)).subset(order)
+        notes = _notes(found, other, whole) + files.stretched(sizes, size)
+        split = np.array([file.split for file in found])[order]
         if not split.any():
             labelled = (whole.masks != VOID).any(axis=(1, 2))
             split = split_by_drive(whole.drives, whole.time, labelled, validation, test, gap, seed)
@@ -318,9 +308,7 @@ class Scenes(Described):
             notes.append(f"{left_out} frames less than {gap:g} seconds from what is held out are left out.")
         for given in vulnerable:
             if given not in classes:
-                raise DataError(
-                    f"vulnerable has {given!r}, but the classes are {', '.join(classes)}; name some of them."
-                )
+                raise DataError(f"vulnerable has {given!r}, but the classes are {', '.join(classes)}; name some.")
         data_card = own_data_card(name, title or f"Folder {Path(frames).resolve().name}", notes)
         important = tuple(list(classes).index(given) for given in vulnerable)
         return cls(*_parts(whole, split), tuple(classes), _colours(palette, classes), important, data_card)
@@ -348,28 +336,28 @@ class Scenes(Described):
         masks, drives = np.full(frames.shape[:3], VOID, np.uint8), np.full(len(frames), name)
         names = np.array([f"{name}_{1000 * second:08.0f}" for second in time])
         whole = SceneSplit(name, frames, masks, drives, time, names)
-        data_card = own_data_card(name, f"Video {path.name}", stretched([of_file] * len(frames), size))
-        return cls(*_parts(whole, np.full(len(whole), "train")), (), distinct_colours(0), (), data_card)
+        data_card = own_data_card(name, f"Video {path.name}", files.stretched([of_file] * len(frames), size))
+        return cls(*_parts(whole, np.full(len(whole), "train")), (), files.distinct_colours(0), (), data_card)
 
 
 def _parts(whole: SceneSplit, split: np.ndarray) -> list[SceneSplit]:
     return [replace(whole.subset(split == name), name=name) for name in SPLITS]
 
 
-def _notes(files: Sequence[FrameFile], other: Sequence[str], whole: SceneSplit) -> list[str]:
+def _notes(found: Sequence[files.FrameFile], other: Sequence[str], whole: SceneSplit) -> list[str]:
     """Say what of a folder is not used, and which frames have no mask."""
-    without, blank = sum(file.mask is None for file in files), len(whole) - len(whole.labelled)
-    found = {
+    without, blank = sum(file.mask is None for file in found), len(whole) - len(whole.labelled)
+    notes = {
         f"{len(other)} files that are no pictures were left out: {shorten(other)}.": other,
-        f"{without} of {len(files)} frames have no mask.": without,
+        f"{without} of {len(found)} frames have no mask.": without,
         f"{blank - without} masks have only void pixels, and count as missing.": blank - without,
     }
-    return [note for note, there in found.items() if there]
+    return [note for note, there in notes.items() if there]
 
 
-def _colours(palette: Mapping[Colour, str | None] | None, classes: Sequence[str]) -> np.ndarray:
+def _colours(palette: Mapping[files.Colour, str | None] | None, classes: Sequence[str]) -> np.ndarray:
     """Return the first colour that the palette has for each class, or colours of our own; uint8 (k, 3)."""
-    colours = distinct_colours(len(classes))
+    colours = files.distinct_colours(len(classes))
     for colour, name in reversed((palette or {}).items()):
         if name is not None:
             colours[list(classes).index(name)] = colour

@@ -17,6 +17,7 @@ from sslbook.data.splits import SPLIT_NAMES
 
 MOST_CLASSES = UNNAMED = VOID - 1  # in a table of colours, UNNAMED marks those that the palette lacks
 Colour = tuple[int, int, int]
+DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def find_frames(root: Path, masks: Path | None) -> tuple[list[FrameFile], list[s
         found += [FrameFile(path, name, split, mask_of.get(name)) for name, path in frames.items()]
     if len(found) < 2:
         raise DataError(f"Folder {root} has one frame, {found[0].path.name}; give at least two.")
-    return sorted(found, key=lambda file: _natural(file.name)), other
+    return sorted(found, key=lambda file: [int(x) if x.isdecimal() else x for x in DIGITS.split(file.name)]), other
 
 
 def _places(root: Path, masks: Path | None) -> list[tuple[Path, str, Path | None]]:
@@ -102,25 +103,18 @@ def _masks_by_frame(masks: Path, folder: Path, frames: Mapping[str, Path]) -> tu
     return mask_of, other
 
 
-def _natural(name: str) -> list[str | int]:
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
-
-
 def drives_of(names: Sequence[str], drives: Mapping[str, str] | Callable[[str], str] | None) -> np.ndarray:
     """Return the drive of each frame: what ``drives`` says of its name, or its folder, or what its name begins with.
 
     Raises
     ------
-    DataError : a name that `drives` lacks, or every frame would be a drive of its own.
+    DataError : a name that ``drives`` lacks, or every frame would be a drive of its own.
     """
     if drives is None:
         found = [_drive(name) for name in names]
         if len(set(found)) == len(found):
-            raise DataError(
-                f"Every frame would be a drive of its own ({shorten(found)}); put the frames of a drive in one folder, "
-                "or say with drives which is of which."
-            )
+            alone = f"Every frame would be a drive of its own ({shorten(found)})"
+            raise DataError(f"{alone}; put the frames of a drive in one folder, or say with drives which is of which.")
     elif callable(drives):
         found = [drives(name) for name in names]
     else:

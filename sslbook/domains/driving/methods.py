@@ -97,10 +97,7 @@ def found_metric(numbers: Sequence[int] | None = None) -> Metric:
 
 
 def draw_frames(drives: np.ndarray, budget: int, draw: int) -> np.ndarray:
-    """Indices of ``budget`` random frames, each drive in proportion; a larger budget of a draw adds to a smaller one.
-
-    The frames of each drive are shuffled and laid out evenly from 0 to 1, all drives side by side; the first are taken,
-    and returned ascending, so by drive and time.
+    """Ascending indices of random frames, each drive in proportion; a larger budget of a draw adds to a smaller one.
 
     Parameters
     ----------
@@ -117,7 +114,7 @@ def draw_frames(drives: np.ndarray, budget: int, draw: int) -> np.ndarray:
     if budget == len(drives):
         return np.arange(budget)
     rng = np.random.default_rng(draw)
-    place = np.empty(len(drives))
+    place = np.empty(len(drives))  # the frames of each drive are shuffled and spread evenly from 0 to 1
     for drive in np.unique(drives):
         frames = np.flatnonzero(drives == drive)
         place[rng.permutation(frames)] = (np.arange(len(frames)) + rng.random()) / len(frames)

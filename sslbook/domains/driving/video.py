@@ -14,7 +14,7 @@ TOLERATED = 1.0  # seconds that the last frame of a whole file may lack to the l
 
 
 def read_video(path: Path, every: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
-    """Read the first frame of each stretch of `every` seconds.
+    """Read the first frame of each stretch of ``every`` seconds.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def read_video(path: Path, every: float, size: tuple[int, int]) -> tuple[np.ndar
     try:
         import av
     except ImportError:
-        raise DataError("Reading a video needs PyAV; install it with `pip install av`.") from None
+        raise DataError("Reading a video needs PyAV; install it with ``pip install av``.") from None
     if not path.is_file():
         raise DataError(f"There is no file {path}; mend its path.")
     try:
