@@ -15,13 +15,12 @@ from sslbook import data
 from sslbook.baselines import majority
 from sslbook.data.card import own_data_card
 from sslbook.data.pictures import VOID
-from sslbook.domains import imaging, shop
+from sslbook.domains import imaging
 from sslbook.domains.driving.data import Scenes, SceneSplit
 from sslbook.domains.driving.methods import draw_frames, found_metric, iou_metric
 from sslbook.domains.driving.regions import Segmentation, found_regions, region_counts, segmentation
 from sslbook.domains.fraud.methods import draw_findings
 from sslbook.domains.imaging.methods import pixels
-from sslbook.domains.shop.ranking import Ranking, evaluate_ranking
 from sslbook.draws import choose_diverse, draw_labels
 from sslbook.metrics.base import bootstrap_weights
 from sslbook.metrics.classification import Prediction, average_precision, balanced_accuracy, roc_auc
@@ -35,14 +34,11 @@ from sslbook.study import (
     Study,
     label_budget_study,
     probe_method,
-    ranking_method,
-    ranking_study,
     scene_method,
     scene_study,
 )
 from sslbook.verdict import Verdict, compare, labels_saved
 from sslbook.worlds import imaging as imaging_world
-from sslbook.worlds import shop as shop_world
 
 LABELS = np.array([0, 1] * 500)
 TEST_LABELS = np.array([0, 1] * 60)
@@ -638,75 +634,6 @@ def test_films_of_one_patient_do_not_count_as_independent_cases():
     widths = [np.ptp(s.interval("auc", "ssl", 10)[1:]) for s in (alone, grouped, blind)]
     assert widths[1] == pytest.approx(widths[0], rel=0.05)
     assert widths[2] < 0.8 * widths[0]
-
-
-# --------------------------------------------------------------------------------------- the study over users
-
-
-@lru_cache
-def shop() -> shop.Holdout:
-    return shop_world.simulate_shop(n_users=300, n_items=100, seed=0).holdout("test")
-
-
-def ranked(noise: float, seed: int = 0, k: int = 10, holdout: shop.Holdout | None = None) -> Ranking:
-    """A recommender that knows the targets, behind so much noise."""
-    holdout, rng = holdout or shop(), np.random.default_rng([seed, int(100 * noise)])
-    scores = np.zeros((holdout.history.n_users, holdout.history.n_items))
-    scores[holdout.users] = holdout.targets.toarray() + rng.normal(0, noise, holdout.targets.shape)
-    return evaluate_ranking(lambda users: scores[users], holdout, k, remove_seen=False)
-
-
-def study_of_recommenders(**settings) -> Study:
-    methods = [
-        ranking_method("ssl", "ssl", partial(ranked, 0.5), seeds=(0, 1, 2), setup_seconds=7.0),
-        ranking_method("markov", "classical", lambda seed: ranked(0.7)),
-        ranking_method("popularity", "trivial", lambda seed: ranked(3.0)),
-    ]
-    return ranking_study(methods, shop(), **settings)
-
-
-def test_recommenders_are_studied_over_users():
-    study, n = study_of_recommenders(), len(shop().users)
-    assert study.budgets == [n] and study.unit == "users" and (study.labels == 0).all()
-    assert study.frame["method"].tolist() == ["ssl"] * 3 + ["markov", "popularity"]
-    assert study.frame["draw"].eq(0).all() and study.frame["seed"].tolist() == [0, 1, 2, 0, 0]
-    for row, ranking in zip(study.frame.itertuples(), study.predictions, strict=True):
-        assert (row.ndcg_at_10, row.hit_rate_at_10) == pytest.approx((ranking.ndcg.mean(), ranking.hit.mean()))
-    assert study.best_other("ndcg_at_10", n) == "markov"
-    assert study.costs().loc["ssl", "setup_seconds"] == 7.0
-    verdict = compare(study, "ndcg_at_10", "ssl", "markov", n)
-    assert verdict.conclusion == "better" and verdict.lift_low > 0
-    assert f"at {n} users: ndcg_at_10" in str(verdict) and "relative +" in str(verdict)
-
-
-def test_the_interval_over_users_is_that_of_a_mean():
-    study, n = study_of_recommenders(), len(shop().users)
-    values = study.predictions[3].ndcg
-    mean, low, high = study.interval("ndcg_at_10", "markov", n)
-    assert mean == pytest.approx(values.mean())
-    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(n), rel=0.12)
-
-
-def test_users_are_paired_across_recommenders():
-    study, n = study_of_recommenders(), len(shop().users)
-    difference = study.predictions[3].hit - study.predictions[4].hit
-    verdict = compare(study, "hit_rate_at_10", "markov", "popularity", n)
-    assert (verdict.high - verdict.low) / 2 == pytest.approx(1.96 * difference.std() / np.sqrt(n), rel=0.12)
-    itself = compare(study, "hit_rate_at_10", "markov", "markov", n)
-    assert (itself.difference, itself.low, itself.high) == (0, 0, 0)
-
-
-def test_lists_of_another_length_are_another_metric():
-    study = ranking_study([ranking_method("a", "ssl", partial(ranked, 0.5, k=5))], shop(), k=5, replicates=20)
-    assert list(study.metrics) == ["ndcg_at_5", "hit_rate_at_5"]
-    assert study.bootstrap("ndcg_at_5", "a", len(shop().users)).shape == (20,)
-
-
-def test_a_ranking_of_another_length_or_of_other_users_is_refused():
-    fewer = shop.Holdout(shop().history, shop().users[:9], shop().targets[:9])
-    for rank in (partial(ranked, 0.5, k=5), partial(ranked, 0.5, holdout=fewer)):
-        with pytest.raises(ValueError, match=r"use evaluate_ranking\(score, holdout, k=10\) with this holdout"):
-            ranking_study([ranking_method("a", "ssl", rank)], shop())
 
 
 # -------------------------------------------------------------------------------------- the study over frames

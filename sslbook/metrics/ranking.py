@@ -50,25 +50,20 @@ class Ranks:
         return first, last, self.sums(self.first == first[self.owner]).astype(int)
 
 
-def target_ranks(scores: np.ndarray, targets: csr_array, excluded: csr_array | None = None) -> Ranks:
-    """Place of every target among all items but the excluded ones.
+def candidate_scores(scores: np.ndarray, targets: csr_array, excluded: csr_array | None = None) -> np.ndarray:
+    """A float32 copy of the scores with -inf for the items that take no part in the ranking.
 
     Parameters
     ----------
     scores : float array (m, n_items)
     targets : csr_array (m, n_items), at least one in each row.
-    excluded : csr_array (m, n_items), items that take no part in the ranking.
+    excluded : csr_array (m, n_items), items that take no part.
 
     Raises
     ------
     ValueError
         If a score is not finite, a row has no target, or a target is excluded.
     """
-    return _places(_candidates(scores, targets, excluded), targets)
-
-
-def _candidates(scores: np.ndarray, targets: csr_array, excluded: csr_array | None) -> np.ndarray:
-    """A copy of the scores with -inf for excluded items, after the checks of ``target_ranks``."""
     if scores.shape != targets.shape:
         raise ValueError(
             f"scores have shape {scores.shape}, targets {targets.shape}; give one score per user and item."
@@ -88,12 +83,18 @@ def _candidates(scores: np.ndarray, targets: csr_array, excluded: csr_array | No
     return scores
 
 
-def _places(scores: np.ndarray, targets: csr_array) -> Ranks:
-    """Count, for each target, the scores above and those that are equal."""
+def target_ranks(scores: np.ndarray, targets: csr_array) -> Ranks:
+    """Place of every target: the scores above it, and those that are equal.
+
+    Parameters
+    ----------
+    scores : float32 array (m, n_items), from ``candidate_scores``.
+    targets : csr_array (m, n_items), at least one in each row.
+    """
     count = np.diff(targets.indptr)
     owner = np.repeat(np.arange(len(scores)), count)
     first, tied = np.empty((2, len(owner)), dtype=np.int64)
-    for nth in range(count.max(initial=0)):  # whole blocks at a time, so that studies can run side by side
+    for nth in range(count.max(initial=0)):  # one target of every row at a time: a loop over rows is slow
         rows = np.flatnonzero(count > nth)
         place = targets.indptr[rows] + nth
         of_rows = scores if len(rows) == len(scores) else scores[rows]
@@ -101,6 +102,49 @@ def _places(scores: np.ndarray, targets: csr_array) -> Ranks:
         first[place] = np.count_nonzero(of_rows > value, axis=1) + 1
         tied[place] = np.count_nonzero(of_rows == value, axis=1)
     return Ranks(owner, first, first + tied - 1, len(scores))
+
+
+def top_items(scores: np.ndarray, k: int) -> np.ndarray:
+    """Items of the k largest scores of each row, best first, ties by their codes.
+
+    Parameters
+    ----------
+    scores : float32 array (m, n_items), from ``candidate_scores``.
+
+    Returns
+    -------
+    int64 array (m, k), -1 where fewer than k take part
+    """
+    near = scores >= np.partition(scores, -k, axis=1)[:, -k, None]
+    rows, items = np.nonzero(near)
+    order = np.lexsort((items, -scores[rows, items], rows))
+    starts = np.cumsum(near.sum(axis=1)) - near.sum(axis=1)
+    top = items[order[starts[:, None] + np.arange(k)]]
+    top[np.isinf(np.take_along_axis(scores, top, axis=1))] = -1
+    return top
+
+
+def sampled_ranks(scores: np.ndarray, targets: np.ndarray, drawn: np.ndarray) -> Ranks:
+    """Place of the one target of each row, int (m,), among itself and the items drawn for the row, int (m, n)."""
+    chosen = np.take_along_axis(scores, np.column_stack([targets, drawn]), axis=1)
+    first = csr_array(np.eye(1, chosen.shape[1])[np.zeros(len(chosen), dtype=int)])
+    return target_ranks(candidate_scores(chosen, first), first)
+
+
+def draw_negatives(weights: np.ndarray, n: int, barred: csr_array, rng: np.random.Generator) -> np.ndarray:
+    """Draw n items for each row of ``barred``, none that is barred, one after another in proportion to ``weights``.
+
+    Returns
+    -------
+    int64 array (rows, n), without repeats in a row
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        arrival = rng.standard_exponential(barred.shape, dtype=np.float32) / weights.astype(np.float32)
+    arrival[:, weights == 0] = np.inf
+    arrival[barred.nonzero()] = np.inf
+    if (np.isfinite(arrival).sum(axis=1) < n).any():
+        raise ValueError(f"a user has fewer than {n} items to draw from; draw fewer negatives.")
+    return np.argpartition(arrival, n - 1, axis=1)[:, :n]
 
 
 def hit_rate_at_k(ranks: Ranks, k: int = 10) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from sslbook.data.card import simulated_data_card
 from sslbook.data.errors import DataError
-from sslbook.domains.shop.data import Interactions, baskets
+from sslbook.domains.shop.data import Interactions
 
 NOUNS = (
     "mug candle lantern cushion teapot clock basket notebook umbrella apron doorstop garland jigsaw lunchbox "
@@ -65,9 +65,7 @@ def simulate_beauty(
     knobs = {"n_users": n_users, "n_items": n_items, "seed": seed, "order": order, "season": season}
     shop = simulate_shop("beauty", title, **knobs)
     place = np.arange(len(shop)) - shop.bounds[shop.users]
-    time = place.astype(np.float64)
-    numbers = baskets(shop.users, time)
-    return replace(shop, time=time, basket=numbers, quantity=None, price=None, titles=None, start=None)
+    return replace(shop, time=place.astype(np.float64), quantity=None, price=None, titles=None, start=None)
 
 
 def simulate_online_retail(n_users: int = 1000, n_items: int = 1200, seed: int = 0, order: float = 1.0) -> Interactions:

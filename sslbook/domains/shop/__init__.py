@@ -2,31 +2,16 @@
 
 import lazy_loader
 
+RECOMMENDERS = "Blend EASE ItemKNN Markov MatrixFactorisation Popularity Pretrained RepeatPurchase".split()
+
 # Each module is imported when one of its names is first used.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=("catalog", "data"),
     submod_attrs={
-        "data": ["Holdout", "Interactions", "baskets", "item_histories"],
-        "methods": [
-            "Blend",
-            "EASE",
-            "ItemKNN",
-            "Markov",
-            "MatrixFactorisation",
-            "Popularity",
-            "Pretrained",
-            "Recommender",
-            "RepeatPurchase",
-            "cooccurrence_vectors",
-            "inverse_in_place",
-            "profiles",
-            "strongest",
-            "visits",
-            "z_scores",
-        ],
-        "purchases": ["Columns", "core_of", "read_log", "titles_of"],
-        "ranking": ["Ranking", "Score", "evaluate_ranking", "sampled_ranking"],
+        "data": ["Holdout", "Interactions", "item_histories"],
+        "methods": [*RECOMMENDERS, "cooccurrence_vectors", "profiles"],
+        "ranking": "Ranking evaluate_ranking ranking_method ranking_metrics ranking_study sampled_ranking".split(),
         "widgets": ["basket_picker", "recommend_with_reasons"],
     },
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from dataclasses import replace
@@ -16,7 +15,12 @@ from scipy.sparse import coo_array, csr_array
 from sslbook.data.catalog import DataFile, DataSet
 from sslbook.data.errors import DataError
 from sslbook.data.tables import Table, check_official, read_table, table_of, words_of
-from sslbook.domains.shop.data import Interactions, baskets
+from sslbook.domains.shop.data import Interactions
+
+UCI = "https://archive.ics.uci.edu/static/public/352/"
+WORKBOOK = "Online Retail.xlsx"
+ROLES = ("user", "item", "time", "title", "price", "quantity")
+COLUMNS = ("CustomerID", "StockCode", "InvoiceDate", "Description", "UnitPrice", "Quantity")
 
 
 def read_beauty(entry: DataSet, paths: list[Path]) -> Interactions:
@@ -30,53 +34,35 @@ def read_beauty(entry: DataSet, paths: list[Path]) -> Interactions:
     attribute = np.concatenate([*known.values()]) - 1
     names = np.arange(1, users[-1] + 2).astype(str), np.arange(1, items.max() + 2).astype(str)
     pairs = coo_array((np.ones(len(attribute), dtype=bool), (of_item, attribute)), (len(names[1]), attribute.max() + 1))
-    return Interactions(
-        users, items, time, baskets(users, time), *names, data_card=entry.data_card, attributes=csr_array(pairs)
-    )
-
-
-WORKBOOK = "Online Retail.xlsx"
-
-
-RETAIL = {
-    "user": "CustomerID",
-    "item": "StockCode",
-    "time": "InvoiceDate",
-    "title": "Description",
-    "price": "UnitPrice",
-    "quantity": "Quantity",
-}
+    return Interactions(users, items, time, *names, data_card=entry.data_card, attributes=csr_array(pairs))
 
 
 def read_online_retail(entry: DataSet, paths: list[Path]) -> Interactions:
     """Read the workbook of the official archive, or the table of the same rows, and keep the products."""
     table = _retail_workbook(paths[0]) if paths[0].suffix == ".zip" else read_table(paths[0])
-    check_official(paths[0], table, [*RETAIL.values()])
-    code = words_of(table.frame[RETAIL["item"]])
-    product = code.str[0].str.isdigit().to_numpy(dtype=bool)
+    check_official(paths[0], table, COLUMNS)
+    product = words_of(table.frame["StockCode"]).str[0].str.isdigit().to_numpy(dtype=bool)
     note = (
         f"{(~product).sum():,} of {len(product):,} rows are postage, discounts, fees, vouchers and the like (their "
         "code does not begin with a digit) and were left out, with a few party bags."
     )
     data_card = replace(entry.data_card, known_problems=(*entry.data_card.known_problems, note))
-    return Interactions.from_frame(table.take(product), **RETAIL, data_card=data_card)
+    return Interactions.from_frame(table.take(product), **dict(zip(ROLES, COLUMNS, strict=True)), data_card=data_card)
 
 
 def _retail_workbook(path: Path) -> Table:
     """Read the one member of the archive in memory; half a million rows take about 15 s."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            workbook = io.BytesIO(archive.read(WORKBOOK))
-        return table_of(pd.read_excel(workbook, engine="calamine"), path.name)
+        with zipfile.ZipFile(path) as archive, archive.open(WORKBOOK) as workbook:
+            return table_of(pd.read_excel(workbook, engine="calamine"), path.name)
     except (zipfile.BadZipFile, KeyError, CalamineError) as error:
         raise DataError(f"{path} holds no readable {WORKBOOK} ({error}); place the official file there.") from error
 
 
 def _beauty_file(name: str, size: int, sha256: str, mirror: str) -> DataFile:
     hosts = ("RUCAIBox/CIKM2020-S3Rec/2a81540a", "RUCAIBox/CIKM2020-S3Rec/master", mirror)
-    return DataFile(
-        name, tuple(f"https://raw.githubusercontent.com/{host}/data/{name}" for host in hosts), size, sha256
-    )
+    urls = tuple(f"https://raw.githubusercontent.com/{host}/data/{name}" for host in hosts)
+    return DataFile(name, urls, size, sha256)
 
 
 ENTRIES = (
@@ -104,12 +90,11 @@ ENTRIES = (
         provenance="Reviews of beauty products at Amazon from 1996 to 2014, in the order of each reviewer; reduced "
         "by the authors of S3-Rec to users and items with at least five reviews (5-core).",
         known_problems=(
-            "Reviews, not purchases: what was bought and not reviewed lacks, and some review in batches.",
-            "The file has no times, no titles and no prices, only the order; attributes (categories, brands) are "
-            "numbers without names.",
-            "Each user has an item at most once: buying again cannot be foretold.",
+            "Reviews, not purchases: what was bought and not reviewed is missing, and some review in batches.",
+            "Only the order is known: no times, no titles, no prices; categories and brands are numbers without names.",
+            "Each user has an item at most once: what is bought again cannot be predicted.",
             "5-core: new users and rare items, which are hard, are left out; the choice looked at the whole log.",
-            "The last event of one user is earlier than the history of others: what is popular is known ahead.",
+            "The target of one user may be older than the history of another, which tells what became popular later.",
         ),
         loader=read_beauty,
     ),
@@ -119,10 +104,7 @@ ENTRIES = (
         files=(
             DataFile(
                 "online+retail.zip",
-                (
-                    "https://archive.ics.uci.edu/static/public/352/online+retail.zip",
-                    "https://archive.ics.uci.edu/static/public/352/online%2Bretail.zip",
-                ),
+                (UCI + "online+retail.zip", UCI + "online%2Bretail.zip"),
                 23_715_478,
                 "f5385cbb54bbebf7196389109c6b0621faab0c304e3702548165e71c84aede8b",
             ),

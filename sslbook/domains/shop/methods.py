@@ -1,7 +1,8 @@
 """Recommenders without self-supervision: counts, neighbours, transitions and factors, the baselines that usually win.
 
-Each learns with ``fit(history)`` and gives ``score(users)``, float32 (b, n_items), for users of that history.
-The age of an event is the number of visits (baskets) that its user has made since.
+Each learns from a history of events with ``fit(history)``, which returns itself, and scores all items for some users of
+that history with ``score(users)``, int64 (b,) -> float32 (b, n_items). The age of an event is the number of visits
+(baskets) that its user has made since; ``decay`` weighs the items of a user by their age, and 1 is the plain method.
 """
 
 from __future__ import annotations
@@ -9,49 +10,31 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import numpy as np
-from scipy.linalg import get_lapack_funcs
+from scipy.linalg.lapack import spotrf, spotri
 from scipy.sparse import csr_array, csr_matrix
-from sklearn.decomposition import TruncatedSVD
 
 from sslbook.data.sequences import DAY
 from sslbook.domains.shop.data import Interactions, item_histories
 from sslbook.encoders.features import encode
-from sslbook.encoders.items import ItemTransformer
-
-
-class Recommender(Protocol):
-    """What the recommenders of this module can do."""
-
-    def fit(self, history: Interactions) -> Recommender:
-        """Learn from a history."""
-
-    def score(self, users: np.ndarray) -> np.ndarray:
-        """Score all items for some users of that history, int64 (b,) -> float32 (b, n_items)."""
+from sslbook.encoders.items import ItemTransformer, information_vectors
 
 
 def visits(history: Interactions) -> tuple[csr_array, np.ndarray]:
     """The items of each basket, 0/1 float32 csr_array (n_baskets, n_items), and its user, int64 (n_baskets,)."""
-    starts = np.flatnonzero(np.diff(history.basket, prepend=-1))
-    bounds = np.append(starts, len(history))
-    items = csr_array(
-        (np.ones(len(history), np.float32), history.items, bounds), shape=(len(starts), history.n_items), copy=True
-    )
+    bounds = np.flatnonzero(np.diff(history.basket, prepend=-1, append=len(history)))
+    shape = (len(bounds) - 1, history.n_items)
+    items = csr_array((np.ones(len(history), np.float32), history.items, bounds), shape=shape, copy=True)
     items.sum_duplicates()
     items.data[:] = 1
-    return items, history.users[starts]
+    return items, history.users[bounds[:-1]]
 
 
 def profiles(history: Interactions, decay: float = 1.0) -> csr_array:
-    """Sum of decay^age over the events of each user and item; 1 forgets nothing, 0.5 halves at every visit.
-
-    Returns
-    -------
-    float32 csr_array (n_users, n_items)
-    """
-    visit = np.cumsum(np.diff(history.basket, prepend=history.basket[:1]) != 0)
+    """Sum of decay^age over the events of each user and item, as ``Interactions.matrix``; 1 forgets nothing."""
+    visit = history.basket
     latest = np.zeros(history.n_users, dtype=np.int64)
     latest[history.users] = visit  # the last assignment stays
     return history.matrix(float(decay) ** (latest[history.users] - visit))
@@ -59,12 +42,7 @@ def profiles(history: Interactions, decay: float = 1.0) -> csr_array:
 
 @dataclass
 class Popularity:
-    """The same list for everybody: what was taken most often.
-
-    Parameters
-    ----------
-    half_life : days after which an event counts half; None counts all the same.
-    """
+    """The same list for everybody: what was taken most often; an event counts half after ``half_life`` days, if any."""
 
     half_life: float | None = None
 
@@ -102,7 +80,6 @@ class ItemKNN:
     ----------
     neighbours : most similar items kept for each item; None keeps all.
     shrinkage : distrust of items that few users share.
-    decay : weight of the user's items by age, when scoring; 1 is the plain method.
     """
 
     neighbours: int | None = None
@@ -116,21 +93,15 @@ class ItemKNN:
         count = np.bincount(taken.indices, minlength=history.n_items)
         cosine = together.data / (np.sqrt(count[row] * count[column]) + self.shrinkage)
         cosine[row == column] = 0
-        similar = csr_array((cosine.astype(np.float32), (row, column)), shape=together.shape)
-        self.similar = similar if self.neighbours is None else strongest(similar, self.neighbours)
+        order = np.lexsort((column, -cosine, row))
+        place = np.arange(len(order)) - np.searchsorted(row[order], row[order])  # among the neighbours of its item
+        kept = order if self.neighbours is None else order[place < self.neighbours]
+        self.similar = csr_array((cosine[kept].astype(np.float32), (row[kept], column[kept])), shape=together.shape)
         self.profiles = profiles(history, self.decay)
         return self
 
     def score(self, users: np.ndarray) -> np.ndarray:
         return (self.profiles[users] @ self.similar).toarray()
-
-
-def strongest(matrix: csr_array, k: int) -> csr_array:
-    """Keep the k largest values of each row; of equal ones those in the first columns."""
-    row, column = matrix.tocoo().coords
-    order = np.lexsort((column, -matrix.data, row))
-    kept = order[np.arange(matrix.nnz) - matrix.indptr[row] < k]
-    return csr_array((matrix.data[kept], (row[kept], column[kept])), shape=matrix.shape)
 
 
 @dataclass
@@ -143,7 +114,6 @@ class Markov:
     ----------
     window : visits from a to b, at most.
     distance_decay : a pair d visits apart counts distance_decay^(d - 1).
-    decay : weight of the user's items by age, when scoring; the last visit counts most.
     backward : weight of a pair in the other direction.
     damping : 0 keeps counts, 1 makes them shares.
     """
@@ -175,12 +145,8 @@ class Markov:
 class EASE:
     """The linear autoencoder with a closed form: B_ij = -P_ij / P_jj, P = (X'X + penalty I)^-1, zero diagonal.
 
-    X holds 1 where a user took an item (Steck 2019). Memory is one n_items^2 array of 4 bytes: 0.6 GB of 12,101 items.
-
-    Parameters
-    ----------
-    penalty : of the squared weights.
-    decay : weight of the user's items by age, when scoring; 1 is the plain method.
+    X holds 1 where a user took an item, and the penalty is of squared weights (Steck 2019). Memory is one array of
+    4 n_items^2 bytes: 0.6 GB of 12,101 items.
     """
 
     penalty: float = 200.0
@@ -188,7 +154,7 @@ class EASE:
 
     def fit(self, history: Interactions) -> EASE:
         taken = history.pairs
-        gram = (taken.T @ taken).toarray()
+        gram = (taken.T @ taken).toarray(order="C")  # so that LAPACK needs no copy
         diagonal = np.diag_indices_from(gram)
         gram[diagonal] += self.penalty
         weights = inverse_in_place(gram)
@@ -201,66 +167,38 @@ class EASE:
         return self.profiles[users] @ self.weights
 
 
-def inverse_in_place(matrix: np.ndarray, block: int = 1024) -> np.ndarray:
-    """Inverse of a symmetric positive definite matrix (n, n) by its Cholesky factor, written over the matrix itself."""
-    factor, invert = get_lapack_funcs(("potrf", "potri"), (matrix,))
-    upper, info = factor(matrix.T, overwrite_a=True, clean=False)
-    if info == 0:
-        upper, info = invert(upper, overwrite_c=True)
-    if info != 0:
+def inverse_in_place(matrix: np.ndarray) -> np.ndarray:
+    """Inverse of a symmetric positive definite float32 matrix (n, n), written over the matrix itself."""
+    upper, failed = spotrf(matrix.T, overwrite_a=True, clean=False)
+    if failed:
         raise ValueError("the matrix is not positive definite; raise the penalty.")
-    lower = upper.T
-    for start in range(0, len(lower), block):
-        stop = start + block
-        corner = np.tril(lower[start:stop, start:stop])
-        lower[start:stop, start:stop] = corner + np.tril(corner, -1).T
-        lower[start:stop, stop:] = lower[stop:, start:stop].T
-    return lower
+    inverse = spotri(upper, overwrite_c=True)[0].T
+    for row in range(len(inverse)):  # LAPACK fills one triangle only
+        inverse[row, row:] = inverse[row:, row]
+    return inverse
 
 
 @dataclass
 class MatrixFactorisation:
-    """Users and items as vectors whose product says who takes what, from the library ``implicit``.
+    """Users and items as vectors whose product says who takes what: weighted least squares (Hu et al. 2008)."""
 
-    Parameters
-    ----------
-    factors : length of the vectors.
-    iterations : passes over the history.
-    regularisation : penalty of long vectors.
-    kind : "als", weighted least squares (Hu et al. 2008), or "bpr", an item taken against another (Rendle et al. 2009).
-    confidence : weight of an item taken beside one not taken; "als" only.
-    seed : of the first vectors, and of what is drawn.
-    """
-
-    factors: int = 64
-    iterations: int = 15
-    regularisation: float = 0.05
-    kind: str = "als"
-    confidence: float = 20.0
-    seed: int = 0
+    factors: int = 64  # length of the vectors
+    iterations: int = 15  # passes over the history
+    regularisation: float = 0.05  # penalty of long vectors
+    confidence: float = 20.0  # weight of an item taken beside one not taken
+    seed: int = 0  # of the first vectors
 
     def fit(self, history: Interactions) -> MatrixFactorisation:
-        settings = {"factors": self.factors, "iterations": self.iterations, "regularization": self.regularisation}
-        settings |= {"alpha": self.confidence} if self.kind == "als" else {}
-        model = _implicit(self.kind)(**settings, random_state=self.seed, num_threads=1)
-        taken = csr_matrix(history.pairs)
-        model.fit(taken, show_progress=False)
+        with warnings.catch_warnings(action="ignore"):  # the library warns of threads when it is imported
+            from implicit.cpu.als import AlternatingLeastSquares
+        settings = {"iterations": self.iterations, "random_state": self.seed, "num_threads": 1}
+        model = AlternatingLeastSquares(self.factors, self.regularisation, self.confidence, **settings)
+        model.fit(csr_matrix(history.pairs), show_progress=False)
         self.users, self.items = model.user_factors, model.item_factors
         return self
 
     def score(self, users: np.ndarray) -> np.ndarray:
         return self.users[users] @ self.items.T
-
-
-def _implicit(kind: str) -> type:
-    """The model class of the library; imported where it is used, for it warns of threads as it loads."""
-    with warnings.catch_warnings(action="ignore"):
-        from implicit.cpu.als import AlternatingLeastSquares
-        from implicit.cpu.bpr import BayesianPersonalizedRanking
-    kinds = {"als": AlternatingLeastSquares, "bpr": BayesianPersonalizedRanking}
-    if kind not in kinds:
-        raise ValueError(f"kind is {kind!r}; say 'als' or 'bpr'.")
-    return kinds[kind]
 
 
 def z_scores(scores: np.ndarray) -> np.ndarray:
@@ -271,9 +209,9 @@ def z_scores(scores: np.ndarray) -> np.ndarray:
 
 @dataclass
 class Blend:
-    """Sum of the z-scores of several recommenders, each times its weight."""
+    """Sum of the z-scores of several recommenders (``parts``), each times its weight."""
 
-    parts: Sequence[Recommender]
+    parts: Sequence[Any]
     weights: Sequence[float]
 
     def fit(self, history: Interactions) -> Blend:
@@ -286,29 +224,12 @@ class Blend:
 
 
 def cooccurrence_vectors(history: Interactions, window: int = 3, size: int = 48, seed: int = 0) -> np.ndarray:
-    """Item vectors from counts: singular vectors of the positive pointwise mutual information (Levy and Goldberg 2014).
+    """Item vectors from counts, float array (n_items, size), by ``sslbook.encoders.items.information_vectors``.
 
-    Items are near each other that occur near the same items. Contexts are smoothed by the power 0.75, and singular
-    values enter with their square root, as the paper advises.
-
-    Parameters
-    ----------
-    window : visits between two items, at most; a pair d visits apart counts 1 / 2^(d - 1), in both directions.
-
-    Returns
-    -------
-    float array, shape (n_items, size); of a small catalogue the last columns may be zeros
+    Pairs of items d visits apart, up to ``window``, count 1 / 2^(d - 1) in both directions.
     """
-    near = Markov(window, distance_decay=0.5, backward=1.0).fit(history).follows.tocoo()
-    row, column = near.coords
-    total = near.sum(axis=1)
-    context = total**0.75 / (total**0.75).sum()
-    information = np.log(near.data / (total[row] * context[column]))
-    kept = information > 0
-    matrix = csr_array((information[kept], (row[kept], column[kept])), shape=near.shape)
-    svd = TruncatedSVD(min(size, history.n_items - 1), random_state=seed)
-    vectors = svd.fit_transform(matrix) / np.sqrt(np.maximum(svd.singular_values_, 1e-12))
-    return np.pad(vectors, ((0, 0), (0, size - vectors.shape[1])))
+    near = Markov(window, distance_decay=0.5, backward=1.0).fit(history).follows
+    return information_vectors(near, size, seed)
 
 
 @dataclass

@@ -15,19 +15,13 @@ from sslbook.widgets import interact
 def recommend_with_reasons(
     items: Sequence[int], score: Callable[[np.ndarray], np.ndarray], titles: Sequence[str], k: int = 10
 ) -> pd.DataFrame:
-    """What comes next after some items, and which of them each recommendation owes most to.
-
-    The reason is the item without which the recommendation would lose most of its score.
+    """What comes next, best first, and the item without which a recommendation would lose most of its score.
 
     Parameters
     ----------
     items : codes of the items taken, oldest first.
     score : maps histories, int array (n, length) with -1 behind the last item, to scores (n, n_items).
     titles : str array, shape (n_items,)
-
-    Returns
-    -------
-    frame with columns recommended, because of, best first; the items themselves are not recommended.
     """
     items = np.array(list(dict.fromkeys(items)))
     without = [np.append(np.delete(items, i), -1) for i in range(len(items))] if len(items) > 1 else []
@@ -44,11 +38,9 @@ def basket_picker(
     items: Sequence[int], score: Callable[[np.ndarray], np.ndarray], titles: Sequence[str],
     choices: Sequence[int], k: int = 10,
 ) -> None:  # fmt: skip
-    """One menu for each of some items, with ``recommend_with_reasons`` below.
+    """One menu for each item, with ``recommend_with_reasons`` below.
 
-    Parameters
-    ----------
-    choices : codes of the items that the menus offer; more than some hundreds are slow to draw.
+    ``choices`` are codes of the items that the menus offer; more than some hundreds are slow to draw.
     """
     offered = sorted({(str(titles[c]), int(c)) for c in [*choices, *items]})
     menus = {

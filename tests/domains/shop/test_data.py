@@ -9,7 +9,6 @@ from scipy.sparse import csr_array
 
 from sslbook.data.card import own_data_card
 from sslbook.domains import shop
-from sslbook.domains.shop.data import baskets
 from tests.conftest import refuses
 
 # user, item, time; user 0 has three baskets, user 1 five events of one item each, user 2 two events, user 3 none
@@ -24,10 +23,7 @@ def log_of(events, n_users=4, n_items=5, **known):
     """A container of (user, item, time)."""
     users, items, time = (np.array(column) for column in zip(*events, strict=True))
     names = [np.array([f"{letter}{i}" for i in range(n)]) for letter, n in (("u", n_users), ("i", n_items))]
-    numbers = baskets(users, time)
-    return shop.Interactions(
-        users, items, time.astype(float), numbers, *names, own_data_card("own", "Own", ()), **known
-    )
+    return shop.Interactions(users, items, time.astype(float), *names, own_data_card("own", "Own", ()), **known)
 
 
 @pytest.fixture
@@ -72,7 +68,7 @@ class TestContainer:
         part = log.subset(log.items == 4)
         assert part.users.tolist() == [1, 2]
         assert part.price.tolist() == [9, 12]
-        assert part.basket.tolist() == [6, 9]
+        assert part.basket.tolist() == [0, 1]
         assert (part.n_users, part.n_items, part.data_card) == (4, 5, log.data_card)
         assert len(log.subset(np.zeros(12, dtype=bool))) == 0
 
@@ -90,8 +86,11 @@ class TestContainer:
         assert "SIMULATED" not in page
         assert "<table" in page
 
-    def test_baskets(self):
-        assert baskets(np.array([0, 0, 0, 1, 1]), np.array([1, 1, 2, 2, 2])).tolist() == [0, 0, 1, 2, 2]
+    def test_events_of_one_user_at_one_time_share_a_basket(self):
+        log = log_of([(0, 0, 1), (0, 1, 1), (0, 2, 2), (1, 0, 2), (1, 1, 2)])
+        assert log.basket.tolist() == [0, 0, 1, 2, 2]
+        assert log.basket.dtype == np.int64
+        assert log.subset(np.zeros(5, dtype=bool)).basket.tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -99,15 +98,12 @@ class TestContainer:
     [
         ({"items": np.zeros(11, int)}, ["12 events but 11 values of items"]),
         ({"price": np.ones(3)}, ["12 events but 3 values of price"]),
-        ({"titles": np.array(["a"])}, ["5 items but 1 titles"]),
-        ({"attributes": csr_array((4, 2), dtype=bool)}, ["5 items but 4 attributes"]),
+        ({"titles": np.array(["a"])}, ["5 items but 1 values of titles"]),
+        ({"attributes": csr_array((4, 2), dtype=bool)}, ["5 items but 4 values of attributes"]),
         ({"items": np.full(12, 5)}, ["Code 5 of items has no name", "0 to 4"]),
         ({"users": np.full(12, -1)}, ["Code -1 of users has no name"]),
         ({"users": np.arange(12)[::-1] // 3}, ["Event 3 of own stands before event 2", "sort them"]),
         ({"time": np.arange(12.0)[::-1]}, ["Event 1 of own stands before event 0"]),
-        ({"basket": np.arange(12)}, ["Event 1 of own has basket 1 after 0", "share a basket"]),
-        ({"basket": np.zeros(12, int)}, ["Event 2 of own has basket 0 after 0"]),
-        ({"basket": -np.array([0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9])}, ["basket -1 after 0", "numbers rise"]),
     ],
 )
 def test_a_container_that_is_not_in_order_is_refused(log, change, said):
@@ -250,9 +246,9 @@ class TestFromFrame:
         )
 
     def test_needed_columns_only(self):
-        log = shop.Interactions.from_frame(self.ROWS, **self.COLUMNS, core=1, name="shop", title_of_set="My shop")
+        log = shop.Interactions.from_frame(self.ROWS, **self.COLUMNS, core=1, name="My shop")
         assert (log.titles, log.price, log.quantity, log.attributes) == (None,) * 4
-        assert (log.name, log.data_card.title) == ("shop", "My shop")
+        assert (log.name, log.data_card.title) == ("My shop", "My shop")
 
     def test_times_may_be_numbers(self):
         log = shop.Interactions.from_frame(self.ROWS.assign(when=[3, 1, 2, 5, 4, 0]), **self.COLUMNS, core=1)
@@ -301,7 +297,7 @@ class TestFromFrame:
             self.ROWS.to_parquet(path)
             log = shop.Interactions.from_parquet(path, **self.ALL, core=1)
         same = shop.Interactions.from_frame(self.ROWS, **self.ALL, core=1)
-        assert (log.name, log.data_card.title) == ("orders.2024", f"Log {path.name}")
+        assert (log.name, log.data_card.title) == ("orders.2024", "orders.2024")
         for field in ("users", "items", "time", "basket", "quantity", "titles"):
             assert (getattr(log, field) == getattr(same, field)).all()
 
@@ -323,7 +319,11 @@ class TestFromFrame:
             (ROWS, {"item": "who"}, ["'who' is named twice"]),
             (ROWS, {"core": 0}, ["core is 0"]),
             (ROWS, {"core": 5}, ["0 users and 0 items with at least 5 events", "lower core="]),
-            (ROWS.assign(who="a"), {"core": 1}, ["holds 1 users and 2 items, and needs two of each"]),
+            (
+                ROWS.assign(who="a"),
+                {"core": 1},
+                ["holds 1 users and 2 items with at least 1 events, and needs two of each"],
+            ),
             (ROWS.assign(what=7), {"core": 1}, ["holds 2 users and 1 items"]),
             (ROWS.assign(each=-1.0), {"price": "each"}, ["a negative each (row 0"]),
             ([1, 2], {}, ["is a list; give a pandas DataFrame"]),

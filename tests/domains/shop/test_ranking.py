@@ -1,18 +1,28 @@
-"""Ranking metrics against brute force over every order of the ties, whole holdouts, and rankings that flatter."""
+"""Rankings of whole holdouts, recommenders in a study, and rankings among a few items, which flatter."""
 
-from itertools import permutations
+import pickle
+from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
 from sslbook.data.card import own_data_card
-from sslbook.domains.shop.data import Holdout, Interactions, baskets
-from sslbook.domains.shop.ranking import evaluate_ranking, sampled_ranking
-from sslbook.metrics.ranking import hit_rate_at_k, mrr, ndcg_at_k, recall_at_k, target_ranks
-
-METRICS = {"ndcg": ndcg_at_k, "hit": hit_rate_at_k, "recall": recall_at_k, "mrr": lambda ranks, k: mrr(ranks)}
+from sslbook.domains.shop import ranking as ranking_module
+from sslbook.domains.shop.data import Holdout, Interactions
+from sslbook.domains.shop.ranking import (
+    Ranking,
+    evaluate_ranking,
+    ranking_method,
+    ranking_metrics,
+    ranking_study,
+    sampled_ranking,
+)
+from sslbook.parallel import RunError
+from sslbook.study import Study
+from sslbook.verdict import compare
+from sslbook.worlds.shop import simulate_shop
 
 
 def log_of(*histories: str, price: dict[str, float] | None = None) -> Interactions:
@@ -23,100 +33,12 @@ def log_of(*histories: str, price: dict[str, float] | None = None) -> Interactio
     names = np.array([chr(ord("A") + i) for i in range(items.max() + 1)])
     prices = None if price is None else np.array([price.get(names[i], np.nan) for i in items], dtype=np.float32)
     who = np.array([f"user {i}" for i in range(len(histories))])
-    return Interactions(
-        users, items, time, baskets(users, time), who, names, own_data_card("log", "Log", ()), price=prices
-    )
+    return Interactions(users, items, time, who, names, own_data_card("log", "Log", ()), price=prices)
 
 
 def scores_of(table: list[list[float]]):
     """A recommender with these scores for user 0, 1, ..."""
     return lambda users: np.array(table, dtype=np.float32)[users]
-
-
-def brute_force(scores: np.ndarray, targets: set[int], excluded: set[int], k: int) -> dict[str, float]:
-    """Mean of the metrics over all orders that agree with the scores."""
-    candidates = [i for i in range(len(scores)) if i not in excluded]
-    lists = [o for o in permutations(candidates) if all(scores[a] >= scores[b] for a, b in zip(o, o[1:], strict=False))]
-    found = {"ndcg": [], "hit": [], "recall": [], "mrr": []}
-    for order in lists:
-        places = sorted(order.index(t) + 1 for t in targets)
-        hits = [p for p in places if p <= k]
-        ideal = sum(1 / np.log2(1 + p) for p in range(1, min(k, len(targets)) + 1))
-        found["ndcg"].append(sum(1 / np.log2(1 + p) for p in hits) / ideal)
-        found["hit"].append(bool(hits))
-        found["recall"].append(len(hits) / len(targets))
-        found["mrr"].append(1 / places[0])
-    return {name: float(np.mean(values)) for name, values in found.items()}
-
-
-# ------------------------------------------------------------------------------------------------- metrics and ties
-
-
-@pytest.mark.parametrize("k", [1, 2, 3, 5])
-@pytest.mark.parametrize("seed", range(4))
-def test_metrics_are_means_over_all_orders_of_the_ties(seed, k):
-    rng = np.random.default_rng(seed)
-    scores = rng.integers(0, 3, (6, 7)).astype(np.float32)
-    targets, excluded = np.zeros((2, 6, 7), dtype=np.float32)
-    for row in range(6):
-        drawn = rng.permutation(7)
-        targets[row, drawn[: 1 + row % 3]] = 1
-        excluded[row, drawn[5 : 5 + row % 2]] = 1
-    ranks = target_ranks(scores, csr_array(targets), csr_array(excluded))
-    expected = pd.DataFrame(
-        brute_force(scores[r], set(np.flatnonzero(targets[r])), set(np.flatnonzero(excluded[r])), k) for r in range(6)
-    )
-    for name, metric in METRICS.items():
-        assert metric(ranks, k) == pytest.approx(expected[name].to_numpy(), abs=1e-12)
-
-
-@pytest.mark.parametrize("k", [1, 10, 40])
-def test_constant_scores_hit_with_chance_k_of_n(k):
-    ranks = target_ranks(np.zeros((40, 40)), csr_array(np.eye(40)))
-    assert hit_rate_at_k(ranks, k) == pytest.approx(np.full(40, k / 40), abs=1e-15)
-    assert recall_at_k(ranks, k) == pytest.approx(np.full(40, k / 40), abs=1e-15)
-    assert mrr(ranks) == pytest.approx((1 / np.arange(1, 41)).mean())
-
-
-def test_ranks_of_a_table_by_hand():
-    scores = np.array([[0.9, 0.5, 0.5, 0.1], [0.2, 0.2, 0.2, 0.2]])
-    ranks = target_ranks(scores, csr_array([[0, 1, 0, 1], [1, 0, 0, 0]]), csr_array([[1, 0, 0, 0], [0, 1, 0, 0]]))
-    assert ranks.owner.tolist() == [0, 0, 1]
-    assert ranks.first.tolist() == [1, 3, 1]
-    assert ranks.last.tolist() == [2, 3, 3]
-
-
-def test_one_target_has_the_textbook_metrics():
-    ranks = target_ranks(np.arange(20, 0, -1.0)[None], csr_array(([1.0], ([0], [3])), shape=(1, 20)))
-    assert [m(ranks, 10)[0] for m in METRICS.values()] == pytest.approx([1 / np.log2(5), 1, 1, 1 / 4])
-    assert [m(ranks, 3)[0] for m in METRICS.values()] == pytest.approx([0, 0, 0, 1 / 4])
-
-
-def test_scores_are_not_changed():
-    scores = np.ones((1, 3), dtype=np.float32)
-    target_ranks(scores, csr_array([[1, 0, 0]]), csr_array([[0, 1, 0]]))
-    assert (scores == 1).all()
-
-
-@pytest.mark.parametrize(
-    ("scores", "targets", "excluded", "message"),
-    [
-        ([[0, np.nan, 1]], [[1, 0, 0]], None, "score of row 0, item 1 is nan; give finite scores"),
-        ([[0, 1, -np.inf]], [[1, 0, 0]], None, "score of row 0, item 2 is -inf"),
-        ([[0, 1, 2]], [[1, 0]], None, "scores have shape .1, 3., targets .1, 2.; give one score per user and item"),
-        ([[0, 1, 2], [0, 1, 2]], [[1, 0, 0], [0, 0, 0]], None, "row 1 has no target; leave it out"),
-        (
-            [[0, 1, 2]],
-            [[1, 0, 0]],
-            [[1, 1, 0]],
-            "item 0 is a target of row 0 and excluded; rank with remove_seen=False",
-        ),
-    ],
-)
-def test_scores_and_targets_that_cannot_be_ranked(scores, targets, excluded, message):
-    with pytest.raises(ValueError, match=message):
-        excluded = None if excluded is None else csr_array(np.array(excluded))
-        target_ranks(np.array(scores, dtype=float), csr_array(np.array(targets)), excluded)
 
 
 # ------------------------------------------------------------------------------------------------- whole holdouts
@@ -153,10 +75,13 @@ def random_scores(holdout: Holdout, seed: int = 0):
     return scores_of(table.tolist())
 
 
-def test_blocks_do_not_change_the_ranking():
+def test_blocks_do_not_change_the_ranking(monkeypatch):
     holdout = random_log().holdout("test")
     score = random_scores(holdout)
-    whole, parts = (evaluate_ranking(score, holdout, block=block) for block in (1024, 7))
+    whole, sampled = evaluate_ranking(score, holdout), sampled_ranking(score, holdout, 8, "popularity", k=3)
+    monkeypatch.setattr(ranking_module, "BLOCK", 7)
+    parts = evaluate_ranking(score, holdout)
+    assert sampled.equals(sampled_ranking(score, holdout, 8, "popularity", k=3))
     for field in ("ndcg", "hit", "recall", "mrr", "revenue", "worth", "top"):
         assert np.array_equal(getattr(whole, field), getattr(parts, field))
     assert whole.summary().equals(parts.summary())
@@ -183,9 +108,7 @@ def test_ties_in_the_list_go_by_code_and_a_short_list_ends_in_minus_one():
 def test_several_targets_of_a_basket():
     log = log_of("ABCDEF", "CBDAEF")
     time = np.array([0, 1, 2, 2, 3, 3.0] * 2)
-    holdout = Interactions(
-        log.users, log.items, time, baskets(log.users, time), log.user_names, log.item_names, log.data_card
-    ).holdout("test", by="basket")
+    holdout = replace(log, time=time).holdout("test", by="basket")
     ranking = evaluate_ranking(scores_of([[0, 0, 0, 0, 2, 1], [9, 0, 0, 0, 2, 1]]), holdout, k=2, remove_seen=False)
     assert ranking.recall.tolist() == [1, 0.5]
     assert ranking.hit.tolist() == [1, 1]
@@ -227,6 +150,91 @@ def test_a_holdout_without_users_is_refused():
     holdout = log_of("ABA", "BAB").holdout("test").new_only()
     with pytest.raises(ValueError, match="no user with a target; bring a longer log"):
         evaluate_ranking(scores_of([[0] * 2] * 2), holdout, k=1)
+
+
+# --------------------------------------------------------------------------------------- the study over users
+
+
+@lru_cache
+def holdout_of_shop() -> Holdout:
+    return simulate_shop(n_users=300, n_items=100, seed=0).holdout("test")
+
+
+def ranked(noise: float, seed: int = 0, k: int = 10, holdout: Holdout | None = None) -> Ranking:
+    """A recommender that knows the targets, behind so much noise."""
+    holdout, rng = holdout or holdout_of_shop(), np.random.default_rng([seed, int(100 * noise)])
+    scores = np.zeros((holdout.history.n_users, holdout.history.n_items))
+    scores[holdout.users] = holdout.targets.toarray() + rng.normal(0, noise, holdout.targets.shape)
+    return evaluate_ranking(lambda users: scores[users], holdout, k, remove_seen=False)
+
+
+@lru_cache
+def study_of_recommenders() -> Study:
+    methods = [
+        ranking_method("ssl", "ssl", partial(ranked, 0.5), (0, 1, 2), 7.0),
+        ranking_method("markov", "classical", lambda seed: ranked(0.7)),
+        ranking_method("popularity", "trivial", lambda seed: ranked(3.0)),
+    ]
+    return ranking_study(methods, holdout_of_shop())
+
+
+def test_recommenders_are_studied_over_users():
+    study, n = study_of_recommenders(), len(holdout_of_shop().users)
+    assert study.budgets == [n] and study.unit == "users" and study.n_test == n
+    assert study.frame["method"].tolist() == ["ssl"] * 3 + ["markov", "popularity"]
+    assert study.frame["draw"].eq(0).all() and study.frame["seed"].tolist() == [0, 1, 2, 0, 0]
+    for row, ranking in zip(study.frame.itertuples(), study.predictions, strict=True):
+        assert (row.ndcg_at_10, row.hit_rate_at_10) == pytest.approx((ranking.ndcg.mean(), ranking.hit.mean()))
+    assert study.best_other("ndcg_at_10", n) == "markov"
+    assert study.costs().loc["ssl", "setup_seconds"] == 7.0
+    verdict = compare(study, "ndcg_at_10", "ssl", "markov", n)
+    assert verdict.conclusion == "better" and verdict.lift_low > 0
+    assert f"at {n} users: ndcg_at_10" in str(verdict) and "relative +" in str(verdict)
+
+
+def test_the_interval_over_users_is_that_of_a_mean():
+    study, n = study_of_recommenders(), len(holdout_of_shop().users)
+    values = study.predictions[3].ndcg
+    mean, low, high = study.interval("ndcg_at_10", "markov", n)
+    assert mean == pytest.approx(values.mean())
+    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(n), rel=0.12)
+
+
+def test_users_are_paired_across_recommenders():
+    study, n = study_of_recommenders(), len(holdout_of_shop().users)
+    difference = study.predictions[3].hit - study.predictions[4].hit
+    verdict = compare(study, "hit_rate_at_10", "markov", "popularity", n)
+    assert (verdict.high - verdict.low) / 2 == pytest.approx(1.96 * difference.std() / np.sqrt(n), rel=0.12)
+    itself = compare(study, "hit_rate_at_10", "markov", "markov", n)
+    assert (itself.difference, itself.low, itself.high) == (0, 0, 0)
+
+
+def test_lists_of_another_length_are_another_metric():
+    method = ranking_method("a", "classical", partial(ranked, 0.5, k=5))
+    study = ranking_study([method], holdout_of_shop(), k=5, replicates=20)
+    assert list(study.metrics) == ["ndcg_at_5", "hit_rate_at_5"]
+    assert study.bootstrap("ndcg_at_5", "a", len(holdout_of_shop().users)).shape == (20,)
+
+
+def test_a_ranking_of_another_length_or_of_other_users_is_refused():
+    whole = holdout_of_shop()
+    fewer = Holdout(whole.history, whole.users[:9], whole.targets[:9])
+    for rank in (partial(ranked, 0.5, k=5), partial(ranked, 0.5, holdout=fewer)):
+        with pytest.raises(RunError, match=r"use evaluate_ranking\(score, holdout, k=10\) with this holdout"):
+            ranking_study([ranking_method("a", "classical", rank)], whole)
+
+
+def test_metrics_count_each_user_as_often_as_he_was_drawn():
+    ranking, weights = ranked(0.7), np.random.default_rng(0).integers(0, 3, (4, len(holdout_of_shop().users)))
+    for name, values in (("ndcg_at_10", ranking.ndcg), ("hit_rate_at_10", ranking.hit)):
+        scores = ranking_metrics(holdout_of_shop())[name](ranking, weights)
+        assert scores == pytest.approx([values.repeat(times).mean() for times in weights])
+
+
+def test_a_ranking_survives_the_way_to_another_process():
+    ranking = ranked(0.7)
+    for name, value in vars(pickle.loads(pickle.dumps(ranking))).items():
+        assert isinstance(value, np.ndarray | int | float) and np.array_equal(value, getattr(ranking, name))
 
 
 # ----------------------------------------------------------------------------------------------- sampled negatives
