@@ -13,6 +13,7 @@ import math
 import os
 import random
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -20,7 +21,7 @@ import types
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -273,13 +274,14 @@ class _Call:
 
     def run_elsewhere(self, backend: Any, processes: int) -> None:
         waiting = [i for i in range(len(self.runs)) if i not in self.outcomes]
-        task = _Packer().tasks(self.runs, waiting, getattr(backend, "client", None))
-        if hasattr(backend, "client"):
-            self.collect(_on_dask(backend, self.queue, task))
-        elif isinstance(backend, LokyBackend):
-            self.collect(_by_joblib(self.queue, task, processes, backend="loky", inner_max_num_threads=1))
-        else:
-            self.collect(_by_joblib(self.queue, task, processes, backend=backend))
+        with tempfile.TemporaryDirectory(prefix="sslbook-", ignore_cleanup_errors=True) as folder:
+            task = _Packer().tasks(self.runs, waiting, getattr(backend, "client", None), os.path.join(folder, "stop"))
+            if hasattr(backend, "client"):
+                self.collect(_on_dask(backend, self.queue, task))
+            elif isinstance(backend, LokyBackend):
+                self.collect(_by_joblib(self.queue, task, processes, backend="loky", inner_max_num_threads=1))
+            else:
+                self.collect(_by_joblib(self.queue, task, processes, backend=backend))
         if self.failed is not None:
             position, error = self.failed
             raise RunError(_failure(self.runs[position], error)) from error
@@ -299,8 +301,10 @@ class _Call:
                 "(LOKY_MAX_CPU_COUNT) or smaller data."
             ) from error
 
-    def finish(self, position: int, result: tuple[Any, Cost] | Exception) -> None:
+    def finish(self, position: int, result: tuple[Any, Cost] | Exception | None) -> None:
         self.queue.flying.discard(position)
+        if result is None:  # not begun, for another run failed
+            return
         if isinstance(result, Exception):
             self.failed = self.failed or (position, result)
             self.queue.stop()
@@ -381,12 +385,19 @@ def _measured(name: tuple, call: Callable[[], Any]) -> tuple[Any, Cost]:
     return value, cost
 
 
-def _in_worker(position: int, name: tuple, function: list[np.ndarray], arguments: list[np.ndarray]) -> tuple:
-    """What a process does for a run; an error comes back as a value, for joblib would stop the other processes."""
+def _in_worker(position: int, name: tuple, function: list[np.ndarray], arguments: list[np.ndarray], stop: str) -> tuple:
+    """What a process does for a run: nothing once the file ``stop`` tells of an error in another run.
+
+    An error comes back as a value, for joblib would stop the other processes.
+    """
+    if os.path.exists(stop):
+        return position, None
     try:
         function, (args, keywords) = _unpacked(function), _unpacked(arguments)
         return position, _measured(name, functools.partial(function, *args, **keywords))
     except (Exception, SystemExit) as error:
+        with suppress(OSError):  # on another machine, the folder is not there
+            Path(stop).touch()
         return position, _portable(error)
 
 
@@ -450,7 +461,7 @@ class _Packer:
     def shared(self, array: np.ndarray) -> np.ndarray:
         return self.memory.setdefault((array.ctypes.data, array.nbytes), array)
 
-    def tasks(self, runs: Sequence[Run], positions: Iterable[int], client: Any) -> Callable[[int], tuple]:
+    def tasks(self, runs: Sequence[Run], positions: Iterable[int], client: Any, stop: str) -> Callable:
         """Maps the position of a run to the arguments of ``_in_worker``; large arrays go to a dask client at once."""
         packed = {}
         for position in positions:
@@ -463,7 +474,7 @@ class _Packer:
                 raise RunError(f"{_failure(runs[position], error)} (it cannot be sent to a process).") from error
         if client is not None:
             self.scatter(client)
-        return lambda position: (position, runs[position].name, *packed[position])
+        return lambda position: (position, runs[position].name, *packed[position], stop)
 
     def scatter(self, client: Any) -> None:
         """Send large arrays to every machine of a dask cluster, so that none is lost with a machine."""
@@ -590,8 +601,8 @@ def _decode(node: Any, arrays: list[np.ndarray]) -> Any:
         case "dataclass" if node["module"].startswith("sslbook."):
             kind = getattr(importlib.import_module(node["module"]), node["name"])
             value = object.__new__(kind)
-            for name, part in node["fields"].items():
-                object.__setattr__(value, name, _decode(part, arrays))
+            for field in fields(kind):
+                object.__setattr__(value, field.name, _decode(node["fields"][field.name], arrays))
             return value
     raise ValueError(f"nothing of the kind {node['kind']} is stored")
 
@@ -637,6 +648,8 @@ def _hash(*parts: Any) -> bytes:
 def _version(module: str) -> str | None:
     """Version of the installed package a module belongs to; None for one that is not installed, as a notebook's."""
     root = module.partition(".")[0]
+    if root == "__main__":
+        return None  # a notebook or a script, though Jupyter and pytest may run it from their own file
     if root == "sslbook" or root in sys.stdlib_module_names:
         return ""  # the source of sslbook is in every key, and byte code changes with Python
     file = getattr(sys.modules.get(root), "__file__", None) or getattr(sys.modules.get(module), "__file__", None)
@@ -679,8 +692,8 @@ def _loaded(code: types.CodeType) -> tuple[set[str], set[str]]:
 class _Digests:
     """Digests of values, each object once; all that is digested is kept alive, so that no id is used twice.
 
-    An object that is part of itself counts where it turns up again as the number of levels up. Digests of parts of such
-    a ring hold only until its head is done, for from another entrance they would be others.
+    An object that is part of itself counts where it turns up again as the number of levels up. Digests of such a ring
+    hold only until its head is done, for from another entrance they would be others.
     """
 
     def __init__(self) -> None:
@@ -715,13 +728,13 @@ class _Digests:
         label, raw, parts = self.apart(value)
         digest = _hash(label.encode(), raw, *map(self.of, parts))
         del self.path[key]
-        if self.low >= depth:
-            self.done[key] = value, digest
-            self.ring = {k: entry for k, entry in self.ring.items() if entry[2] < depth}
-            self.low = outer
-        else:
+        if self.low < depth:
             self.ring[key] = value, digest, self.low
-            self.low = min(outer, self.low)
+        else:
+            self.ring = {k: entry for k, entry in self.ring.items() if entry[2] < depth}
+            if self.low > depth:
+                self.done[key] = value, digest
+        self.low = min(outer, self.low if self.low < depth else math.inf)
         return digest
 
     def apart(self, value: Any) -> tuple[str, Any, Iterable]:
@@ -804,5 +817,5 @@ class _Digests:
         parts = [list(part) if isinstance(part, Iterator) else part for part in parts]
         if len(parts) > 2 and isinstance(parts[2], dict):
             cached = {n for n in parts[2] if isinstance(getattr(kind, str(n), None), functools.cached_property)}
-            parts[2] = {name: part for name, part in parts[2].items() if name not in cached}
+            parts[2] = {name: part for name, part in parts[2].items() if name not in cached} or None
         return "object", b"", [kind, *parts]

@@ -15,6 +15,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import scipy.sparse
 import torch
@@ -43,17 +44,15 @@ def global_noise(i):
     return torch.randn(3).tolist(), np.random.rand(), __import__("random").random()  # noqa: NPY002
 
 
-def script(text, *arguments, check=True, wait=True):
-    """Run a program of its own, as a reader's notebook is one."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(text), *map(str, arguments)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    if not wait:
-        return process
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0 or not check, err
-    return out.strip()
+def program(text, *arguments):
+    """A program of its own, as a reader's notebook is one."""
+    return [sys.executable, "-c", textwrap.dedent(text), *map(str, arguments)]
+
+
+def script(text, *arguments):
+    done = subprocess.run(program(text, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 # ---------------------------------------------------------------------------------------------------- processes
@@ -180,9 +179,9 @@ def test_shared_memory_is_packed_once():
     packer = parallel._Packer()
     runs = [Run(("x", i), closure(i)) for i in range(400)]
     start = time.process_time()
-    task = packer.tasks(runs, range(400), None)
+    task = packer.tasks(runs, range(400), None, "")
     assert time.process_time() - start < 3
-    arrays = [array for i in range(400) for part in task(i)[2:] for array in part]
+    arrays = [array for i in range(400) for part in task(i)[2:4] for array in part]
     large = {id(array): array for array in arrays if array.nbytes > parallel.LARGE}
     assert len(large) == 1 and np.shares_memory(next(iter(large.values())), shared)
     assert sum(array.nbytes for array in arrays if id(array) not in large) < 5e6
@@ -197,7 +196,7 @@ def test_what_a_partial_shares_is_pickled_once():
             return {}
 
     counted = Counted()
-    parallel._Packer().tasks(named(lambda i: (counted, i), 50), range(50), None)
+    parallel._Packer().tasks(named(lambda i: (counted, i), 50), range(50), None, "")
     assert Counted.pickled == 1
 
 
@@ -441,12 +440,11 @@ BASE = """
 @pytest.mark.parametrize(
     "change",
     [("scale, other = 2", "scale, other = 3"), ("x * scale", "x / scale"), ("power=2", "power=3"), ("** power", "*"),
-     ("np.sum", "np.mean"), ("np.sum(x)", "1"), ("np.sum(x)", "1.0"), ("np.sum(x)", "True")],
+     ("np.sum", "np.mean"), ("power=2", "power=2.0"), ("power=2", "*, power=2"), ("np.sum(x)", "np.sum((x, 1))")],
     ids=str,
 )  # fmt: skip
 def test_a_change_of_a_notebook_function_is_seen(change):
-    texts = {BASE, BASE.replace("np.sum(x)", "1"), BASE.replace(*change)}
-    assert len({fingerprint(defined(text)) for text in texts}) == len(texts) == (3 if "1" != change[1] else 2)
+    assert fingerprint(defined(BASE.replace(*change))) != fingerprint(defined(BASE))
 
 
 @pytest.mark.parametrize(
@@ -578,14 +576,15 @@ def test_values_are_told_apart(name):
 
 def test_all_values_in_another_process():
     text = "import sys\nfrom tests.test_parallel import PAIRS, fingerprint\nprint(fingerprint(list(PAIRS.values())))"
-    assert script(text) == script(text) == fingerprint(list(PAIRS.values()))
+    assert script(text) == fingerprint(list(PAIRS.values()))
 
 
 def test_a_notebook_function_in_two_processes():
     text = """
         import torch, numpy as np
         from dataclasses import dataclass, field
-        from sslbook.parallel import Store, fingerprint, Run
+        from sslbook import parallel
+        parallel._own_source = lambda: "as now"  # somebody may edit the package meanwhile
         @dataclass
         class Settings:
             rate: float = 0.1
@@ -594,7 +593,7 @@ def test_a_notebook_function_in_two_processes():
         def even(n): return n == 0 or odd(n - 1)
         def odd(n): return n != 0 and even(n - 1)
         def work(names={"b", "a", "c"}): return even(3), table, Settings(), torch.nn.functional.relu, {*names}
-        print(Store("x").key(Run(("a", 1), work)))
+        print(parallel.Store("x").key(parallel.Run(("a", 1), work)))
     """
     first, second = script(text), script("x = 1\n" + textwrap.dedent(text))
     assert first == second and len(first) == 40
@@ -605,7 +604,7 @@ def test_from_where_one_comes_does_not_matter():
     even, odd = defined(text, "pair")
     digests = parallel._Digests()
     digests.hex(even)
-    assert digests.hex(odd) == fingerprint(odd)[:0] + parallel._Digests().hex(odd)
+    assert digests.hex(odd) == parallel._Digests().hex(odd)
 
 
 def test_a_cached_property_does_not_matter():
@@ -718,8 +717,10 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path):
 STUDY = """
     import os, sys, time, joblib, pathlib, uuid
     from functools import partial
+    from sslbook import parallel
     from sslbook.parallel import Run, run_all
 
+    parallel._own_source = lambda: "as now"  # somebody may edit the package meanwhile
     folder = pathlib.Path(sys.argv[1])
 
     def work(i):
@@ -734,16 +735,19 @@ STUDY = """
 
 
 def test_a_killed_study_goes_on_where_it_ended(tmp_path):
-    process = script(STUDY, tmp_path, wait=False)
-    store = Store(tmp_path / "runs")
-    while len(store) < 8 and process.poll() is None:
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    study, store = subprocess.Popen(program(STUDY, tmp_path), cwd=ROOT, **silent), Store(tmp_path / "runs")
+    while len(store) < 8 and study.poll() is None:
         time.sleep(0.02)
-    process.kill()
-    process.communicate()
-    time.sleep(1)  # its processes may finish the run they are at
+    orphans = psutil.Process(study.pid).children(recursive=True)
+    study.kill()
+    study.wait()
+    for process in orphans:  # they would wait some minutes for work
+        process.kill()
+    psutil.wait_procs(orphans)
     finished, ran = len(store), len(list(tmp_path.glob("ran-*")))
-    out = script(STUDY, tmp_path).splitlines()
-    assert out[-1] == f"{finished} True"
+    assert 8 <= finished < 24
+    assert script(STUDY, tmp_path).splitlines()[-1] == f"{finished} True"
     assert len(list(tmp_path.glob("ran-*"))) - ran == 24 - finished
 
 
@@ -771,7 +775,7 @@ def test_memory_is_that_of_the_moment():
     with measure() as cost:
         held = np.ones(20_000_000)
         time.sleep(0.1)
-    before = parallel.psutil.Process().memory_info().rss / 2**20
+    before = psutil.Process().memory_info().rss / 2**20
     assert cost.peak_mb <= parallel.peak_memory_mb() + 1 and cost.peak_mb > before - held.nbytes / 2**20
 
 
@@ -807,8 +811,8 @@ def test_a_cluster_finds_the_same_to_the_last_bit(cluster, tmp_path):
         return model(x).detach().numpy(), torch.get_num_threads(), os.getpid()
 
     found = []
-    for place in (on(1), on(2), joblib.parallel_config("dask")):
-        with place:
+    for place in ({"n_jobs": 1}, {"n_jobs": 2}, {"backend": "dask"}):
+        with joblib.parallel_config(**place):
             found.append(map_all(fit, range(6)))
     for here, there, far in zip(*found, strict=True):
         assert np.array_equal(here[0], there[0]) and np.array_equal(here[0], far[0])
