@@ -1,6 +1,5 @@
 """Rankings of whole holdouts, recommenders in a study, and rankings among a few items, which flatter."""
 
-import pickle
 from dataclasses import replace
 from functools import lru_cache, partial
 
@@ -231,10 +230,8 @@ def test_metrics_count_each_user_as_often_as_he_was_drawn():
         assert scores == pytest.approx([values.repeat(times).mean() for times in weights])
 
 
-def test_a_ranking_survives_the_way_to_another_process():
-    ranking = ranked(0.7)
-    for name, value in vars(pickle.loads(pickle.dumps(ranking))).items():
-        assert isinstance(value, np.ndarray | int | float) and np.array_equal(value, getattr(ranking, name))
+def test_a_ranking_holds_arrays_and_numbers_only_so_that_a_store_can_keep_it():
+    assert all(isinstance(value, np.ndarray | int | float) for value in vars(ranked(0.7)).values())
 
 
 # ----------------------------------------------------------------------------------------------- sampled negatives
