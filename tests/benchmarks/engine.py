@@ -10,7 +10,7 @@ from torch import nn
 
 from sslbook.parallel import Run, run_all
 
-WIDTH, STEPS, BUDGETS = 16, 80, (47, 100, 200, 400)
+WIDTH, STEPS, BUDGETS = 16, 60, (47, 100, 200, 400)
 
 
 def block(inputs: int, outputs: int, stride: int) -> nn.Module:
