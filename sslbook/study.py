@@ -13,8 +13,9 @@ import pandas as pd
 
 from sslbook.draws import draw_labels
 from sslbook.metrics import Metric, Prediction, bootstrap_weights, classification_metrics, percentiles
-from sslbook.parallel import Run, Store, measure, run_all
+from sslbook.parallel import measure, run_all
 from sslbook.probes import linear_probe
+from sslbook.runs import Run, Store
 
 FAMILIES = ("trivial", "classical", "supervised", "ssl")
 BLOCK = 2**21  # weights of bootstrap samples that are float at once: 16 MB
@@ -244,8 +245,8 @@ def checked_labels(split: str, labels: Any) -> np.ndarray:
     values = np.asarray(labels)
     if values.dtype.kind not in "biuf" or values.ndim != 1:
         raise ValueError(
-            f"the {split} labels are {values.dtype} of shape {values.shape}; give one number for each case, for classes "
-            "0, 1, 2 ..."
+            f"the {split} labels are {values.dtype} of shape {values.shape}; give one number per case, for classes 0, "
+            "1, 2 ..."
         )
     if values.dtype.kind == "f" and np.isfinite(values).all() and (values == np.round(values)).all():
         values = values.astype(np.int64)

@@ -22,7 +22,8 @@ from tqdm.auto import tqdm
 from sslbook.augment.tensors import Cases, Tensors, count, network_input, reads, take
 from sslbook.diagnose import embedding_std, rankme
 from sslbook.encoders import encode
-from sslbook.parallel import Run, Store, run_all
+from sslbook.parallel import run_all
+from sslbook.runs import Run, Store
 
 logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces the precision of every run
 
@@ -275,8 +276,8 @@ def save_checkpoint(path: Path, objective: nn.Module, descent: OneCycle, history
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     state = {
-        "objective": objective.state_dict(), "optimizer": descent.optimizer.state_dict(), "schedule": descent.schedule.state_dict(),
-        "epochs": history.epochs, "settings": settings,
+        "objective": objective.state_dict(), "optimizer": descent.optimizer.state_dict(),
+        "schedule": descent.schedule.state_dict(), "epochs": history.epochs, "settings": settings,
     }  # fmt: skip
     torch.save(state, partial)
     os.replace(partial, path)

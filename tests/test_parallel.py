@@ -23,7 +23,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from sslbook import parallel
-from sslbook.parallel import Cost, NotProvable, Outcome, Run, RunError, Store, fingerprint, map_all, measure, run_all
+from sslbook.parallel import Cost, NotProvable, Outcome, Run, RunError, Store, map_all, measure, run_all
+from sslbook.runs import Digests, fingerprint
 
 ROOT = Path(__file__).parents[1]
 
@@ -583,8 +584,8 @@ def test_a_notebook_function_in_two_processes():
     text = """
         import torch, numpy as np
         from dataclasses import dataclass, field
-        from sslbook import parallel
-        parallel._own_source = lambda: "as now"  # somebody may edit the package meanwhile
+        from sslbook import parallel, runs
+        runs._own_source = lambda: "as now"  # somebody may edit the package meanwhile
         @dataclass
         class Settings:
             rate: float = 0.1
@@ -602,9 +603,9 @@ def test_a_notebook_function_in_two_processes():
 def test_from_where_one_comes_does_not_matter():
     text = "def even(n): return n == 0 or odd(n - 1)\ndef odd(n): return n != 0 and even(n - 1)\npair = even, odd"
     even, odd = defined(text, "pair")
-    digests = parallel._Digests()
+    digests = Digests()
     digests.hex(even)
-    assert digests.hex(odd) == parallel._Digests().hex(odd)
+    assert digests.hex(odd) == Digests().hex(odd)
 
 
 def test_a_cached_property_does_not_matter():
@@ -636,7 +637,7 @@ def test_what_cannot_be_digested_is_said(value):
 
 def test_many_runs_digest_a_shared_array_once(tmp_path):
     shared = np.zeros(10_000_000)
-    digests, store = parallel._Digests(), Store(tmp_path)
+    digests, store = Digests(), Store(tmp_path)
     start = time.process_time()
     keys = {store.key(run, digests) for run in named(lambda i: shared[i], 400)}
     assert len(keys) == 400 and time.process_time() - start < 5  # once is 0.1 seconds, 400 times a minute
@@ -717,10 +718,10 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path):
 STUDY = """
     import os, sys, time, joblib, pathlib, uuid
     from functools import partial
-    from sslbook import parallel
+    from sslbook import parallel, runs
     from sslbook.parallel import Run, run_all
 
-    parallel._own_source = lambda: "as now"  # somebody may edit the package meanwhile
+    runs._own_source = lambda: "as now"  # somebody may edit the package meanwhile
     folder = pathlib.Path(sys.argv[1])
 
     def work(i):
