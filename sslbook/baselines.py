@@ -1,7 +1,5 @@
 """Baselines that need no pretraining. A comparison is as honest as its strongest baseline."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from types import ModuleType
 

@@ -1,7 +1,5 @@
 """Label-free checks of a representation: has it collapsed, how many dimensions does it use?"""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.preprocessing import normalize
 

@@ -1,7 +1,5 @@
 """Which cases are labelled: draws of label budgets, at random or chosen."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.model_selection import StratifiedShuffleSplit

@@ -1,7 +1,5 @@
 """Train a whole network on labels, from random or from pretrained weights."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Independent runs side by side: one process per core or a cluster, the largest first."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Figures. Every function draws on given axes, or makes its own, and returns them."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Sequence
 

@@ -2,8 +2,6 @@
 
 Every label spent counts: settings and thresholds come from cross-validation inside the labels that are given."""
 
-from __future__ import annotations
-
 import copy
 import warnings
 from collections.abc import Iterator

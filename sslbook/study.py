@@ -1,7 +1,5 @@
 """The label-budget study: methods on the same draws of labels, run side by side on every core."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial

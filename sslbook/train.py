@@ -1,7 +1,5 @@
 """Pretraining: one loop for every objective, on Lightning Fabric (device, precision, processes, checkpoints)."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os

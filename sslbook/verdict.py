@@ -1,7 +1,5 @@
 """What may be said from a study: paired comparisons, and labels saved."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Widgets turn one knob each. The function under a widget works without it, so a page reads well where none renders."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 

@@ -5,8 +5,6 @@ After ImageNet-C (Hendrycks and Dietterich 2019). Noise and blur have its streng
 written for what a camera on a road sees.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

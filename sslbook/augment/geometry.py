@@ -1,7 +1,5 @@
 """Crops, turns and mirrors, one affine map per picture."""
 
-from __future__ import annotations
-
 import math
 
 import torch

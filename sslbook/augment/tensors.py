@@ -1,7 +1,5 @@
 """From stored cases to the tensors that a network reads."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ An augmentation says what a representation should ignore. It is the one place wh
 self-supervised learning, so each domain has a preset here, and a test that the preset keeps what the label depends on.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

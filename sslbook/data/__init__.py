@@ -1,7 +1,5 @@
 """Data: a catalog, a cache that trusts only official bytes, and what all containers share."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from sslbook.data.card import DataCard

@@ -1,7 +1,5 @@
 """What every container says about its data: where they come from, and whether they are real."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What goes wrong with data, said in one sentence that also says what to do."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 

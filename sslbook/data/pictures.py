@@ -1,7 +1,5 @@
 """Image files of any size and pixel format as one uint8 array; arrays of any kind in .npz files."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """From events to sequences: one per entity, and one row per entity and day."""
 
-from __future__ import annotations
-
 from functools import cached_property
 
 import numpy as np

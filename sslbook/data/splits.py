@@ -1,7 +1,5 @@
 """Split what has no official split: images by class and group, events by time, frames by drive."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.model_selection import ShuffleSplit
 

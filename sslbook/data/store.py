@@ -1,7 +1,5 @@
 """Fetch the files of a data set into a cache, and trust only those with the official hash."""
 
-from __future__ import annotations
-
 import errno
 import os
 import queue

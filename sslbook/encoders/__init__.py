@@ -1,7 +1,5 @@
 """Encoders: networks that turn a picture, a row, a history or a track into a vector."""
 
-from __future__ import annotations
-
 from sslbook.encoders.events import EventEncoder, encode_events
 from sslbook.encoders.features import count_parameters, encode
 from sslbook.encoders.items import AttentionBlock, ItemTransformer, dropout, item_scores

@@ -1,7 +1,5 @@
 """A recurrent network for histories of events."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import numpy as np

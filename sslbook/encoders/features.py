@@ -1,7 +1,5 @@
 """Frozen features of stored cases."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import nn

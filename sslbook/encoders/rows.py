@@ -1,7 +1,5 @@
 """A multilayer perceptron for rows of a table."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 

@@ -1,7 +1,5 @@
 """A residual network with a feature pyramid, for frames."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 import torch.nn.functional as F

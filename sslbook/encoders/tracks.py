@@ -1,7 +1,5 @@
 """A multilayer perceptron for tracks."""
 
-from __future__ import annotations
-
 import math
 
 import torch

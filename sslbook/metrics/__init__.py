@@ -1,7 +1,5 @@
 """Metrics: how good predictions are, for many weightings of the test cases at once."""
 
-from __future__ import annotations
-
 from sslbook.metrics.base import Metric, bootstrap_weights, percentiles
 from sslbook.metrics.classification import (
     Prediction,

@@ -1,7 +1,5 @@
 """What a study asks of a metric, and how resampled cases say how sure a score is."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Scores of classifiers, for many weightings of the cases at once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

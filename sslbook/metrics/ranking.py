@@ -4,8 +4,6 @@ Ties are broken at random, and what is reported is the expectation: a target tha
 places with the same chance. So constant scores of n items give a hit rate of exactly k / n, whichever is the target.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

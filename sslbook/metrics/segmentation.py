@@ -1,7 +1,5 @@
 """How well pixels are classified: intersection over union, and connected regions that are found or overlooked."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -3,8 +3,6 @@
 ``forward(cases, generator)`` returns a tuple of tensors with one row per case, ``loss(*outputs)`` turns them into a
 number, ``reference_values(batch_size)`` names the values of the loss that a learning curve should be read against."""
 
-from __future__ import annotations
-
 from sslbook.pretext.coles import CoLES, coles_loss, random_slices, slice_retrieval
 from sslbook.pretext.dense import (
     Combined,

@@ -1,7 +1,5 @@
 """CoLES: slices of one history should agree, slices of different histories should not (Babaev et al. 2022)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

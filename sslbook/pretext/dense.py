@@ -5,8 +5,6 @@ the same region, ``DenseContrast`` which points of two crops are the same, ``Inp
 colour it had, ``TimeContrast`` whether a crop of the next frame shows the same place.
 """
 
-from __future__ import annotations
-
 import math
 
 import torch

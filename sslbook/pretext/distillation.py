@@ -1,7 +1,5 @@
 """Distillation: a small network learns to give the features of a larger one, no label needed (Romero et al. 2015)."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

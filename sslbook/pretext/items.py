@@ -1,7 +1,5 @@
 """Histories of items: tell the next one (Kang and McAuley 2018), or those that are masked (Sun et al. 2019)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Masked future: hide a stretch of a track, mostly all that is still to come, and say where it went."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Next-event prediction: how likely was this event, given the history of its owner?"""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Rotation prediction: by how many quarter turns was the picture rotated? (Gidaris, Singh & Komodakis 2018)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

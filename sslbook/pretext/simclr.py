@@ -1,7 +1,5 @@
 """SimCLR: two views of one picture should agree, views of different pictures should not (Chen et al. 2020)."""
 
-from __future__ import annotations
-
 import math
 
 import torch

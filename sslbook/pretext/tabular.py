@@ -1,7 +1,5 @@
 """Pretexts for rows of a table: recognise a corrupted copy (SCARF), or restore what was corrupted."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """VICReg: agreement without negatives; spread and decorrelation prevent collapse (Bardes, Ponce & LeCun 2022)."""
 
-from __future__ import annotations
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn

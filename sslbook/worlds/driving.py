@@ -1,7 +1,5 @@
 """Simulated driving: streets as a camera behind a windscreen sees them, with exact masks, and tracks of traffic."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """CamVid: drives through Cambridge, as the authors of SegNet split them; from the official PNG to arrays to scenes."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import tempfile

@@ -1,7 +1,5 @@
 """The data sets of driving."""
 
-from __future__ import annotations
-
 from sslbook.data.catalog import DataFile, DataSet
 from sslbook.domains.driving import camvid
 

@@ -1,7 +1,5 @@
 """Frames and masks as readers keep them, in folders, to arrays; nothing dropped on the way."""
 
-from __future__ import annotations
-
 import colorsys
 import re
 from collections.abc import Callable, Mapping, Sequence

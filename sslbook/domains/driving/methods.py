@@ -3,8 +3,6 @@
 A segmenter learns from a few labelled frames and returns labels, uint8 (n_test, height, width).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

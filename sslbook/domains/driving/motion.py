@@ -4,8 +4,6 @@ All read pasts, (n, 8, 2) metres, and predict futures, (n, 12, 2), at steps of e
 tracks that are centred (see ``sslbook.domains.driving.centred``); the others take any.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV

@@ -1,7 +1,5 @@
 """Networks that segment: an encoder, fresh or pretrained, trained further with a few labelled frames."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Iterator

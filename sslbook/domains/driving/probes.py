@@ -1,7 +1,5 @@
 """Read frozen feature maps with few labelled frames: one linear classifier, the same at every place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tracks of vehicles: where they were, and where they went."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

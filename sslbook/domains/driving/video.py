@@ -1,7 +1,5 @@
 """A video file to frames, one every so many seconds."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a fraud analyst computes by hand from the history of a card."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import reduce
 

@@ -1,7 +1,5 @@
 """The alert queue: which cards are reviewed, and what that brings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np

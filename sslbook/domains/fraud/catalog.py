@@ -1,7 +1,5 @@
 """The data sets of fraud and risk."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

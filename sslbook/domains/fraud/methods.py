@@ -1,7 +1,5 @@
 """How payments become codes, and which of them have a label when few frauds are known."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from sslbook.data.errors import DataError

@@ -1,7 +1,5 @@
 """A slider over the reviews a day."""
 
-from __future__ import annotations
-
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np

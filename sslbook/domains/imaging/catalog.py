@@ -1,7 +1,5 @@
 """The data sets of medical imaging."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

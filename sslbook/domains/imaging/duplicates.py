@@ -1,7 +1,5 @@
 """Find images that a data set holds twice, or nearly so: a nuisance within a split, a leak across splits."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

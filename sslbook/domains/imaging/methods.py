@@ -1,7 +1,5 @@
 """Baselines of imaging."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """The data sets of the shop."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from dataclasses import replace

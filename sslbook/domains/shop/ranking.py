@@ -1,7 +1,5 @@
 """Rank the whole catalogue for every user of a holdout, and study recommenders on it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

@@ -1,7 +1,5 @@
 """A basket to fill, and what is recommended for it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import ipywidgets
