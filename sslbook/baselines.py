@@ -33,7 +33,7 @@ def majority(labels: np.ndarray, n_test: int, n_classes: int) -> Prediction:
 
 
 def prevalence(labels: np.ndarray, n_test: int) -> Prediction:
-    """Say the share of findings among the drawn labels of every test case: chance, whatever the metric."""
+    """Predict for every test case the share of findings among the drawn labels: chance, whatever the metric."""
     return majority(labels, n_test, n_classes=2)
 
 

@@ -134,7 +134,7 @@ def image_grid(
 
 
 def embedding_map(
-    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], highlight: np.ndarray | None = None,
+    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], highlight: np.ndarray | None = None, ring: str = "highlighted",
     ax: Axes | None = None, title: str = "",
 ) -> Axes:  # fmt: skip
     """Scatter of two-dimensional coordinates by class; highlighted cases get a ring.
@@ -144,6 +144,7 @@ def embedding_map(
     points : array, shape (n, 2)
     labels : int array, shape (n,)
     highlight : bool array, shape (n,), or None
+    ring : what the rings stand for.
     """
     ax = ax or plt.subplots(figsize=(5.2, 4.2), layout="constrained")[1]
     for c, (name, marker) in enumerate(zip(classes, "o^sDvP*X", strict=False)):
@@ -155,7 +156,7 @@ def embedding_map(
             facecolors="none",
             edgecolors="black",
             linewidths=1,
-            label="misdiagnosed",
+            label=ring,
         )
     ax.set(title=title, xlabel="first axis (no unit)", ylabel="second axis (no unit)")
     ax.legend(fontsize=8)
