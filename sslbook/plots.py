@@ -134,8 +134,8 @@ def image_grid(
 
 
 def embedding_map(
-    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], highlight: np.ndarray | None = None, ring: str = "highlighted",
-    ax: Axes | None = None, title: str = "",
+    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], highlight: np.ndarray | None = None,
+    ring: str = "highlighted", ax: Axes | None = None, title: str = "",
 ) -> Axes:  # fmt: skip
     """Scatter of two-dimensional coordinates by class; highlighted cases get a ring.
 

@@ -14,7 +14,7 @@ from sslbook.probes import linear_probe
 
 
 def test_majority_says_the_frequencies_of_the_drawn_labels():
-    prediction = majority(np.array([1, 1, 0, 1]), n_test=5, classes=3)
+    prediction = majority(np.array([1, 1, 0, 1]), n_test=5, n_classes=3)
     np.testing.assert_allclose(prediction.scores, np.tile([0.25, 0.75, 0.0], (5, 1)))
     assert prediction.decisions.tolist() == [1] * 5
 

@@ -36,7 +36,7 @@ def small_study() -> Study:
 
     methods = [
         Method("pixels", "classical", fit_as(0.5)),
-        Method("simclr", "ssl", fit_as(1.0), seeds=(0, 1)),
+        Method("simclr", "ssl", fit_as(1.0), seeds=(0, 1), setup_seconds=1.0),
         Method("late", "supervised", fit_as(1.0), budgets=(200,)),
     ]
     study = label_budget_study(methods, LABELS, TEST_LABELS, [10, 200], draws=2)
@@ -110,26 +110,6 @@ def test_learning_curve_on_axes_of_the_caller():
     axes = plots.learning_curve(history(1), axes=given)
     assert axes[0].figure is figure
     assert plt.get_fignums() == [figure.number]
-
-
-def test_live_curve_shows_once_then_updates(monkeypatch):
-    shown, updated = [], []
-
-    class Handle:
-        def update(self, figure):
-            updated.append(figure)
-
-    monkeypatch.setattr(plots, "display", lambda figure, display_id: shown.append(figure) or Handle())
-    live = plots.LiveCurve(every=2, name="VICReg")
-    for epochs in range(1, 8):
-        live(history(epochs))
-    assert (len(shown), len(updated)) == (1, 2)
-    assert len(updated[-1].axes[0].lines[0].get_ydata()) == 6
-    assert plt.get_fignums() == [], "figures of a long training must not pile up"
-
-
-def test_live_curve_without_a_notebook(capsys):
-    plots.LiveCurve(every=1)(history())
 
 
 def test_label_budget_curve_draws_every_score_with_its_interval():

@@ -53,7 +53,7 @@ def small_study() -> Study:
 
     methods = [
         Method("pixels", "classical", fit_as(0.2)),
-        Method("simclr", "ssl", fit_as(1.5), budgets=(20, 200)),
+        Method("simclr", "ssl", fit_as(1.5), budgets=(20, 200), setup_seconds=1.0),
     ]
     study = label_budget_study(methods, np.array([0, 1] * 100), test_labels, [10, 20, 200], draws=2)
     study.replicates = 50
