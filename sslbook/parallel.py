@@ -372,7 +372,7 @@ class _Pickler(cloudpickle.Pickler):
         if type(value) is np.memmap:
             return np.asarray, (value.view(np.ndarray),)
         if type(value) is torch.Tensor and not value.requires_grad and is_plain(value):
-            return tensor_of, (tensor_bytes(value), value.dtype, tuple(value.shape))
+            return tensor_of, (tensor_bytes(value), value.dtype, tuple(value.shape), value.stride())
         return super().reducer_override(value)
 
 

@@ -72,8 +72,9 @@ def tensor_bytes(value: torch.Tensor) -> np.ndarray:
     return value.detach().cpu().resolve_conj().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
-def tensor_of(array: np.ndarray, dtype: torch.dtype, shape: Sequence[int]) -> torch.Tensor:
-    return torch.from_numpy(array).view(dtype).reshape(shape)
+def tensor_of(array: np.ndarray, dtype: torch.dtype, shape: Sequence[int], stride: Sequence[int]) -> torch.Tensor:
+    """The tensor with the strides it had: a convolution rounds by them, even by that of a side of length one."""
+    return torch.from_numpy(array).view(dtype).as_strided(shape, stride)
 
 
 class Store:
@@ -149,7 +150,8 @@ def _encode(value: Any, arrays: list[np.ndarray]) -> Any:
         return {"kind": "scalar" if isinstance(value, np.generic) else "array", "at": len(arrays) - 1}
     if kind is torch.Tensor and is_plain(value.detach().contiguous()) and not value.requires_grad:
         arrays.append(tensor_bytes(value))
-        return {"kind": "tensor", "at": len(arrays) - 1, "dtype": str(value.dtype)[6:], "shape": list(value.shape)}
+        layout = {"shape": list(value.shape), "stride": list(value.contiguous().stride())}
+        return {"kind": "tensor", "at": len(arrays) - 1, "dtype": str(value.dtype)[6:], **layout}
     if is_dataclass(kind) and getattr(sys.modules[kind.__module__], kind.__name__, None) is kind:
         if kind.__module__.startswith("sslbook."):
             parts = {field.name: _encode(getattr(value, field.name), arrays) for field in fields(kind)}
@@ -172,7 +174,7 @@ def _decode(node: Any, arrays: list[np.ndarray]) -> Any:
         case "scalar":
             return arrays[node["at"]][()]
         case "tensor":
-            return tensor_of(arrays[node["at"]], getattr(torch, node["dtype"]), node["shape"])
+            return tensor_of(arrays[node["at"]], getattr(torch, node["dtype"]), node["shape"], node["stride"])
         case "dataclass" if node["module"].startswith("sslbook."):
             kind = getattr(importlib.import_module(node["module"]), node["name"])
             value = object.__new__(kind)
