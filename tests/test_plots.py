@@ -167,7 +167,7 @@ def test_embedding_map_rings_the_highlighted_cases():
     points, labels = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
     ax = plots.embedding_map(points, labels, ["normal", "ill"], highlight=np.arange(20) < 3, title="Two clouds")
     assert_complete(ax)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["normal", "ill", "misdiagnosed"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["normal", "ill", "highlighted"]
     np.testing.assert_allclose(ax.collections[1].get_offsets(), points[labels == 1])
     np.testing.assert_allclose(ax.collections[2].get_offsets(), points[:3])
     assert len(plots.embedding_map(points, labels, ["normal", "ill"]).collections) == 2

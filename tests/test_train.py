@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,15 @@ import pytest
 import torch
 from torch import nn
 
+from sslbook import train
 from sslbook.augment.views import Augment
 from sslbook.encoders.residual import ResNet
-from sslbook.parallel import map_all
 from sslbook.pretext.rotation import RotationPrediction
 from sslbook.pretext.simclr import SimCLR
 from sslbook.pretext.vicreg import VICReg
-from sslbook.train import History, default_precision, pretrain
+from sslbook.train import History, default_precision, pretrain, pretrain_all
 from sslbook.worlds import imaging as imaging_world
+from tests.test_parallel import on
 
 VIEWS = Augment(area=(0.4, 1.0), flip=0.5, brightness=0.2, contrast=0.4)
 CPU = {"accelerator": "cpu", "precision": "32-true"}
@@ -48,12 +51,16 @@ def assert_same_weights(a: nn.Module, b: nn.Module) -> None:
     assert not different
 
 
+class PictureEncoder(nn.Sequential):
+    reads = "pictures"
+
+
 class Recorder(nn.Module):
     """An objective that writes down which pictures it is shown; the grey value of a picture is its number."""
 
     def __init__(self, losses: tuple[float, ...] = (1.0,)):
         super().__init__()
-        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+        self.encoder = PictureEncoder(nn.Flatten(), nn.Linear(16, 3))
         self.losses, self.batches, self.draws = losses, [], []
 
     def forward(self, images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor]:
@@ -70,6 +77,19 @@ class Recorder(nn.Module):
 
 def numbered_pictures(n: int) -> np.ndarray:
     return np.full((n, 4, 4, 1), np.arange(n, dtype=np.uint8)[:, None, None, None])
+
+
+@pytest.fixture
+def trained_epochs(monkeypatch) -> list[int]:
+    """Numbers of the epochs, from 0, that this process has trained."""
+    epochs, train_epoch = [], train.train_epoch
+
+    def remembering(*arguments):
+        epochs.append(arguments[-1])
+        return train_epoch(*arguments)
+
+    monkeypatch.setattr(train, "train_epoch", remembering)
+    return epochs
 
 
 # ------------------------------------------------------------------------------------------------ what it sees
@@ -132,22 +152,21 @@ def test_too_few_pictures(n):
 
 
 def test_history_numbers():
-    recorder, told = Recorder(losses=(1.0, 2.0)), []
-    history = run(recorder, numbered_pictures(8), epochs=3, batch_size=4, on_epoch=lambda h: told.append(len(h.epochs)))
-    assert told == [1, 2, 3]
+    history = run(Recorder(losses=(1.0, 2.0)), numbered_pictures(8), epochs=3, batch_size=4)
     assert history.frame.index.tolist() == [1, 2, 3]
     assert history.frame["loss"].tolist() == [1.5, 1.5, 1.5]
     assert history.seconds == pytest.approx(history.frame["seconds"].sum())
-    assert (history.frame["seconds"] > 0).all()
+    assert history.cpu_seconds == pytest.approx(history.frame["cpu_seconds"].sum())
+    assert (history.frame[["seconds", "cpu_seconds"]] > 0).all(axis=None)
     assert history.cases_per_second == pytest.approx(8 / history.frame["seconds"].median())
     assert {"embedding_std", "rankme"} <= set(history.frame.columns)
 
 
 def test_one_disturbed_epoch_does_not_change_the_throughput():
-    rows = [{"epoch": i + 1, "loss": 1.0, "seconds": s} for i, s in enumerate((2.0, 2.0, 50.0))]
+    rows = [{"epoch": i + 1, "loss": 1.0, "seconds": s, "cpu_seconds": 2 * s} for i, s in enumerate((2.0, 2.0, 50.0))]
     history = History({}, cases_per_epoch=100, epochs=rows)
     assert history.cases_per_second == 50
-    assert history.seconds == 54
+    assert (history.seconds, history.cpu_seconds) == (54, 108)
 
 
 @pytest.mark.parametrize("kind", [SimCLR, VICReg, RotationPrediction])
@@ -167,7 +186,7 @@ class PullTogether(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(196, 32), nn.ReLU(), nn.Linear(32, 8))
+        self.encoder = PictureEncoder(nn.Flatten(), nn.Linear(196, 32), nn.ReLU(), nn.Linear(32, 8))
 
     def forward(self, images: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         return self.encoder(VIEWS(images, generator)), self.encoder(VIEWS(images, generator))
@@ -233,35 +252,44 @@ def test_default_precision_runs_here():
 # ------------------------------------------------------------------------------------------------ side by side
 
 
-def test_side_by_side_keeps_the_order_and_the_number_of_threads():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        assert map_all(lambda x: (x * x, torch.get_num_threads()), range(7)) == [(x * x, 1) for x in range(7)]
-        assert torch.get_num_threads() == 2
-        with pytest.raises(ZeroDivisionError):
-            map_all(lambda x: 1 / x, [1, 0])
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
+def planned(seeds: Iterable[int] = (1, 2), epochs: int = 3) -> dict:
+    settings = {"epochs": epochs, "batch_size": 16, **CPU}
+    return {("simclr", seed): partial(pretrain, new_objective(), stored_pictures(), seed=seed, **settings)
+            for seed in seeds}  # fmt: skip
 
 
-def test_networks_trained_side_by_side_are_those_trained_one_by_one():
-    def train(seed: int) -> nn.Module:
-        objective = objectives.pop()
-        run(objective, seed=seed, epochs=3)
-        return objective
+@pytest.mark.parametrize("processes", [1, 2])
+def test_networks_trained_side_by_side_are_those_trained_one_by_one(processes):
+    plan = planned()
+    with on(processes):
+        trained = pretrain_all(plan)
+    assert list(trained) == list(plan)
+    for (name, call), (objective, history) in zip(plan.items(), trained.values(), strict=True):
+        assert objective is call.args[0] and not objective.training
+        alone = new_objective()
+        expected = run(alone, seed=name[1], epochs=3)
+        assert_same_weights(objective, alone)
+        assert history.reference == expected.reference and history.cases_per_epoch == expected.cases_per_epoch
+        assert history.frame["loss"].tolist() == expected.frame["loss"].tolist()
+        assert history.cpu_seconds > 0
+    first, second = (objective for objective, _ in trained.values())
+    assert not torch.equal(first.encoder.stem[0].weight, second.encoder.stem[0].weight)
 
-    objectives = [new_objective() for _ in range(4)]
-    together = map_all(train, (1, 2))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        alone = [train(1), train(2)]
-    finally:
-        torch.set_num_threads(threads)
-    for a, b in zip(together, alone, strict=True):
-        assert_same_weights(a, b)
+
+def test_what_was_pretrained_is_taken_from_the_store_and_not_trained_again(tmp_path, trained_epochs):
+    with on(1):
+        first = pretrain_all(planned(), tmp_path)
+        assert trained_epochs == [0, 1, 2] * 2
+        again = pretrain_all(planned(), tmp_path)
+        assert len(trained_epochs) == 6
+        more = pretrain_all(planned(seeds=(1, 2, 3)), tmp_path)
+        assert len(trained_epochs) == 9, "one seed is new"
+        pretrain_all(planned(seeds=(1,), epochs=4), tmp_path)
+        assert len(trained_epochs) == 13, "another length is another training"
+    for name, (objective, history) in first.items():
+        for other, same in (again[name], more[name]):
+            assert_same_weights(objective, other)
+            assert same.epochs == history.epochs and not other.training
 
 
 # -------------------------------------------------------------------------------------------------- checkpoints
@@ -299,7 +327,7 @@ def script(folder: Path, body: str) -> Path:
     return path
 
 
-def test_resume_after_a_kill_equals_the_uninterrupted_run(tmp_path):
+def test_resume_after_a_kill_equals_the_uninterrupted_run(tmp_path, trained_epochs):
     checkpoint = tmp_path / "folder that is not there yet" / "run.ckpt"
     child = subprocess.Popen(
         [sys.executable, script(tmp_path, KILLED), checkpoint],
@@ -313,17 +341,19 @@ def test_resume_after_a_kill_equals_the_uninterrupted_run(tmp_path):
     child.stdin.close(), child.stdout.close()
     checkpoint.with_suffix(".partial").write_bytes(b"half a checkpoint, as a kill during a write would leave it")
 
-    resumed, told = new_objective(seed=123), []  # other initial weights: all of them must come from the checkpoint
-    history = run(resumed, checkpoint=checkpoint, on_epoch=lambda h: told.append(len(h.epochs)))
-    assert told == [3, 4], "epochs 1 and 2 are in the checkpoint, 3 and 4 are not"
+    resumed = new_objective(seed=123)  # other initial weights: all of them must come from the checkpoint
+    history = run(resumed, checkpoint=checkpoint)
+    assert trained_epochs == [0, 1, 2, 3, 2, 3], "epochs 1 and 2 are in the checkpoint, 3 and 4 are not"
     assert_same_weights(resumed, whole)
-    assert history.frame.drop(columns="seconds").equals(expected.frame.drop(columns="seconds"))
+    timed = ["seconds", "cpu_seconds"]
+    assert history.frame.drop(columns=timed).equals(expected.frame.drop(columns=timed))
 
 
-def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
+def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path, trained_epochs):
     first, second = new_objective(), new_objective(seed=1)
     history = run(first, checkpoint=tmp_path / "run.ckpt")
-    loaded = run(second, checkpoint=tmp_path / "run.ckpt", on_epoch=lambda h: pytest.fail("trained again"))
+    loaded = run(second, checkpoint=tmp_path / "run.ckpt")
+    assert trained_epochs == [0, 1, 2, 3]
     assert_same_weights(first, second)
     assert loaded.epochs == history.epochs
     assert not second.training
@@ -400,7 +430,7 @@ def train_without_batch_norm(**settings) -> dict:
     results = {}
     for kind in (SimCLR, VICReg):
         torch.manual_seed(0)
-        encoder = nn.Sequential(nn.Flatten(), nn.Linear(196, 16), nn.ReLU(), nn.Linear(16, 8))
+        encoder = PictureEncoder(nn.Flatten(), nn.Linear(196, 16), nn.ReLU(), nn.Linear(16, 8))
         encoder.out_features = 8
         objective = kind(encoder, Augment())
         objective.projection_head = nn.Linear(8, 6)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from sslbook import train
 from sslbook.encoders.features import count_parameters, encode
 from sslbook.encoders.tracks import TrackEncoder
 from sslbook.pretext.masked_future import MaskedFuture
-from sslbook.train import pretrain
 from sslbook.worlds.driving import simulate_tracks
 
 
@@ -106,19 +106,21 @@ def test_guessing_the_mean_costs_what_the_reference_says(tracks, share):
     assert objective.reference_values(64)["guessing the mean track"] == pytest.approx(np.mean(losses), rel=0.03)
 
 
-def test_pretraining_restores_better_than_the_mean_and_can_be_taken_up_again(tracks, tmp_path):
-    objective, again = masked(tracks), masked(tracks)
-    history = pretrain(objective, tracks.numpy(), epochs=20, batch_size=64, learning_rate=1e-2)
+def test_pretraining_restores_better_than_the_mean_and_can_be_taken_up_again(tracks, tmp_path, monkeypatch):
+    objective, again, save = masked(tracks), masked(tracks), train.save_checkpoint
+    settings = {"epochs": 20, "batch_size": 64, "learning_rate": 1e-2, "progress": False}
+    history = train.pretrain(objective, tracks.numpy(), **settings)
     assert history.epochs[-1]["loss"] < 0.4 * history.reference["guessing the mean track"]
     assert not history.collapsed
 
-    def stop(_):
+    def save_and_stop(*arguments):
+        save(*arguments)
         raise KeyboardInterrupt
 
-    settings = {"epochs": 20, "batch_size": 64, "learning_rate": 1e-2, "checkpoint": tmp_path / "run.pt"}
-    with pytest.raises(KeyboardInterrupt):
-        pretrain(again, tracks.numpy(), **settings, on_epoch=stop)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(train, "save_checkpoint", save_and_stop)
+        train.pretrain(again, tracks.numpy(), **settings, checkpoint=tmp_path / "run.pt")
     resumed = masked(tracks)
-    pretrain(resumed, tracks.numpy(), **settings)
+    train.pretrain(resumed, tracks.numpy(), **settings, checkpoint=tmp_path / "run.pt")
     assert torch.equal(resumed.decoder.weight, objective.decoder.weight)
     assert "spread" not in objective.state_dict()
