@@ -14,12 +14,15 @@ from torch import nn
 
 from sslbook import train
 from sslbook.augment.views import Augment
+from sslbook.encoders.features import encode
 from sslbook.encoders.residual import ResNet
+from sslbook.parallel import RunError
 from sslbook.pretext.rotation import RotationPrediction
 from sslbook.pretext.simclr import SimCLR
 from sslbook.pretext.vicreg import VICReg
 from sslbook.train import History, default_precision, pretrain, pretrain_all
 from sslbook.worlds import imaging as imaging_world
+from tests.conftest import refuses
 from tests.test_parallel import on
 
 VIEWS = Augment(area=(0.4, 1.0), flip=0.5, brightness=0.2, contrast=0.4)
@@ -146,6 +149,82 @@ def test_an_objective_may_arrange_the_cases_of_an_epoch():
 def test_too_few_pictures(n):
     with pytest.raises(ValueError, match=f"at least 2 cases, there are {n}"):
         run(new_objective(), stored_pictures(n))
+
+
+def test_an_encoder_must_say_that_it_reads_pictures():
+    recorder = Recorder()
+    recorder.encoder = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    with refuses("cases are bytes", "the network must say reads = 'pictures'", error=ValueError):
+        run(recorder, numbered_pictures(8))
+
+
+def test_the_bar_can_be_left_out(capsys):
+    run(new_objective(), epochs=1)
+    assert "SimCLR: 100%" in capsys.readouterr().err
+    run(new_objective(), epochs=1, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+# ------------------------------------------------------------------------------------------------ several streams
+
+
+class TwoStreams(nn.Module):
+    """Reads a picture and a row of numbers of every case."""
+
+    reads = {"picture": "pictures", "row": "numbers"}
+
+    def __init__(self):
+        super().__init__()
+        self.picture, self.row = nn.Linear(196, 8), nn.Linear(1, 8)
+
+    def forward(self, cases: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.picture(cases["picture"].flatten(1)) + self.row(cases["row"])
+
+
+class RowFromPicture(nn.Module):
+    """The row is hidden, and is guessed from the picture."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder, self.head, self.seen = TwoStreams(), nn.Linear(8, 1), []
+
+    def forward(self, cases: dict[str, torch.Tensor], generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        self.seen.append((cases["picture"].mean(dim=(1, 2, 3)), cases["row"][:, 0]))
+        return self.head(self.encoder(cases | {"row": torch.zeros_like(cases["row"])})), cases["row"]
+
+    def loss(self, guess: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
+        return (guess - row).square().mean()
+
+    def reference_values(self, batch_size: int) -> dict[str, float]:
+        return {"guessing the mean": float(two_streams()["row"].var())}
+
+
+def two_streams(n: int = 64) -> dict[str, np.ndarray]:
+    """Pictures, and the brightness of each as its row."""
+    light = np.random.default_rng(0).uniform(0.1, 1, (n, 1, 1, 1))
+    pictures = (stored_pictures(n) * light).astype(np.uint8)
+    return {"picture": pictures, "row": (pictures.mean(axis=(1, 2)) / 255).astype(np.float32)}
+
+
+def test_cases_of_several_streams_stay_together_and_are_learnt_from():
+    objective, cases = RowFromPicture(), two_streams()
+    history = run(objective, cases, epochs=30, batch_size=16, learning_rate=1e-2)
+    assert history.epochs[-1]["loss"] < 0.5 * history.reference["guessing the mean"]
+    assert history.cases_per_epoch == 64 and history.epochs[-1]["embedding_std"] > 0
+    assert all(torch.allclose(bright, row, atol=1e-6) for bright, row in objective.seen)
+    assert encode(objective.encoder, cases).shape == (64, 8)
+
+
+def test_a_checkpoint_knows_every_stream(tmp_path, trained_epochs):
+    path, cases, whole = tmp_path / "run.ckpt", two_streams(), RowFromPicture()
+    run(whole, cases, checkpoint=path)
+    resumed = RowFromPicture()
+    run(resumed, cases, checkpoint=path)
+    assert len(trained_epochs) == 4
+    assert_same_weights(whole, resumed)
+    with pytest.raises(ValueError, match="another cases"):
+        run(RowFromPicture(), cases | {"row": cases["row"] + 1}, checkpoint=path)
 
 
 # -------------------------------------------------------------------------------------------------- history
@@ -290,6 +369,24 @@ def test_what_was_pretrained_is_taken_from_the_store_and_not_trained_again(tmp_p
         for other, same in (again[name], more[name]):
             assert_same_weights(objective, other)
             assert same.epochs == history.epochs and not other.training
+
+
+def test_streams_are_sent_to_processes_and_kept(tmp_path):
+    def train_both() -> dict:
+        with on(2):
+            return pretrain_all({seed: partial(pretrain, RowFromPicture(), two_streams(), 2, 16, seed=seed, **CPU)
+                                 for seed in (0, 1)}, tmp_path)  # fmt: skip
+
+    trained, again, alone = train_both(), train_both(), RowFromPicture()
+    run(alone, two_streams(), epochs=2, seed=1)
+    assert_same_weights(trained[1][0], alone)
+    assert_same_weights(again[1][0], alone)
+    assert again[1][1].epochs == trained[1][1].epochs
+
+
+def test_a_pretraining_that_fails_is_named():
+    with on(1), pytest.raises(RunError, match="pretraining · simclr · 7 failed: .* at least 2 cases, there are 1"):
+        pretrain_all({("simclr", 7): partial(pretrain, new_objective(), stored_pictures(1), **CPU)})
 
 
 # -------------------------------------------------------------------------------------------------- checkpoints
