@@ -1,20 +1,11 @@
-"""Metrics against scikit-learn and brute force; probes and fine-tuning on tasks whose answer is known."""
-
-import copy
-from dataclasses import replace
+"""Metrics against scikit-learn and brute force; probes on tasks whose answer is known."""
 
 import numpy as np
 import pytest
-import torch
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from sslbook.augment.views import Augment
-from sslbook.encoders.features import encode
-from sslbook.encoders.residual import ResNet
-from sslbook.finetune import Recipe, fine_tune, fit_classifier, predict
 from sslbook.metrics.base import bootstrap_weights
 from sslbook.metrics.classification import average_precision, balanced_accuracy, recall_at_false_positive_rate, roc_auc
-from sslbook.parallel import map_all
 from sslbook.probes import decide, inner_folds, linear_probe, ridge_probe, standardise
 
 
@@ -90,14 +81,6 @@ def test_base_rate_does_not_move_the_balanced_accuracy():
     assert np.isnan(balanced_accuracy(labels, labels, np.r_[np.ones(90), np.zeros(10)][None]))[0]
 
 
-def sensitivity_by_brute_force(labels: np.ndarray, scores: np.ndarray, specificity: float) -> float:
-    best = 0.0
-    for threshold in [-np.inf, *np.unique(scores)]:
-        if np.mean(scores[labels == 0] <= threshold) >= specificity - 1e-12:
-            best = max(best, np.mean(scores[labels == 1] > threshold))
-    return best
-
-
 # ---------------------------------------------------------------------------------------------- rare findings
 
 
@@ -152,6 +135,15 @@ def test_a_bootstrap_sample_has_as_many_cases_as_there_are():
     assert not np.array_equal(weights, bootstrap_weights(40, 500, seed=1))
 
 
+@pytest.mark.parametrize("groups", [None, np.arange(400) // 3], ids=["cases", "groups"])
+def test_small_numbers_draw_the_same_samples_in_an_eighth_of_the_memory(groups):
+    small, large = (bootstrap_weights(400, 130, 5, groups, dtype) for dtype in (np.uint8, float))
+    assert small.dtype == np.uint8 and small.nbytes == large.nbytes / 8
+    assert np.array_equal(small, large) and np.array_equal(large, bootstrap_weights(400, 130, 5, groups))
+    labels, scores = rng().integers(0, 2, 400), rng(1).random(400)
+    assert np.array_equal(roc_auc(labels, two_columns(scores), small), roc_auc(labels, two_columns(scores), large))
+
+
 def test_cases_of_a_group_are_drawn_together():
     groups = np.array(["b", "a", "b", "c", "a", "b", "d"])
     weights = bootstrap_weights(7, replicates=300, seed=0, groups=groups)
@@ -190,7 +182,7 @@ def test_a_rare_class_is_held_out_too_when_labels_are_many(rare):
     for seed in range(5):
         assert all(set(labels[held]) == {0, 1} for _, held in inner_folds(labels, seed))
     features = rng().normal(size=(471, 2)) + 6 * labels[:, None]
-    assert (linear_probe(features, labels, features, classes=2).decisions == labels).mean() > 0.98
+    assert (linear_probe(features, labels, features, n_classes=2).decisions == labels).mean() > 0.98
 
 
 def test_folds_follow_from_the_seed():
@@ -279,7 +271,7 @@ def task(n: int, d: int = 10, distance: float = 3.0, classes: int = 2, seed: int
 
 def test_probe_learns_what_can_be_learnt():
     features, labels = task(540, distance=3.0)
-    prediction = linear_probe(features[:40], labels[:40], features[40:], classes=2)
+    prediction = linear_probe(features[:40], labels[:40], features[40:], n_classes=2)
     assert prediction.scores.shape == (500, 2)
     np.testing.assert_allclose(prediction.scores.sum(axis=1), 1, atol=1e-6)
     assert roc_auc(labels[40:], prediction.scores) > 0.93
@@ -288,7 +280,7 @@ def test_probe_learns_what_can_be_learnt():
 
 def test_probe_of_several_classes():
     features, labels = task(600, distance=5.0, classes=3)
-    prediction = linear_probe(features[:60], labels[:60], features[60:], classes=3)
+    prediction = linear_probe(features[:60], labels[:60], features[60:], n_classes=3)
     assert set(prediction.decisions) == {0, 1, 2}
     assert balanced_accuracy(labels[60:], prediction.decisions) > 0.9
 
@@ -296,7 +288,7 @@ def test_probe_of_several_classes():
 def test_a_class_that_was_not_drawn_gets_no_probability():
     features, labels = task(60, distance=5.0, classes=3)
     keep = labels[:60] < 2
-    prediction = linear_probe(features[keep], labels[keep], features, classes=3)
+    prediction = linear_probe(features[keep], labels[keep], features, n_classes=3)
     assert prediction.scores.shape == (60, 3)
     assert (prediction.scores[:, 2] == 0).all()
     assert set(prediction.decisions) == {0, 1}
@@ -305,7 +297,7 @@ def test_a_class_that_was_not_drawn_gets_no_probability():
 def test_shuffled_labels_give_chance():
     features, labels = task(1100, distance=4.0)
     labels = rng(5).permutation(labels)
-    prediction = linear_probe(features[:100], labels[:100], features[100:], classes=2)
+    prediction = linear_probe(features[:100], labels[:100], features[100:], n_classes=2)
     assert roc_auc(labels[100:], prediction.scores) == pytest.approx(0.5, abs=0.06)
     assert balanced_accuracy(labels[100:], prediction.decisions) == pytest.approx(0.5, abs=0.06)
 
@@ -331,8 +323,8 @@ def test_probe_that_knows_the_cards_does_not_trust_what_only_tells_cards_apart()
 
 def test_test_cases_do_not_change_one_another():
     features, labels = task(140)
-    together = linear_probe(features[:40], labels[:40], features[40:], classes=2)
-    alone = linear_probe(features[:40], labels[:40], features[40:41], classes=2)
+    together = linear_probe(features[:40], labels[:40], features[40:], n_classes=2)
+    alone = linear_probe(features[:40], labels[:40], features[40:41], n_classes=2)
     np.testing.assert_allclose(alone.scores[0], together.scores[0], rtol=1e-5)
     assert alone.decisions[0] == together.decisions[0]
 
@@ -341,7 +333,7 @@ def test_strength_of_the_penalty_is_chosen_by_what_held_out_labels_say():
     features, labels = task(240, d=50, distance=8.0)
     confidence = []
     for given in (labels[:40], rng().permutation(labels[:40])):
-        scores = linear_probe(features[:40], given, features[40:], classes=2).scores
+        scores = linear_probe(features[:40], given, features[40:], n_classes=2).scores
         confidence.append(np.abs(scores[:, 1] - 0.5).mean())
     assert confidence[0] > 0.4, "clear classes allow a weak penalty"
     assert confidence[1] < 0.15, "noise asks for a strong one"
@@ -350,8 +342,8 @@ def test_strength_of_the_penalty_is_chosen_by_what_held_out_labels_say():
 def test_threshold_comes_from_the_labels_given_not_from_the_test_cases():
     features, labels = task(600, distance=2.0)
     shifted = features[100:] + np.float32(5)  # a shift of the test cases must move the decisions
-    prediction = linear_probe(features[:100], labels[:100], features[100:], classes=2)
-    moved = linear_probe(features[:100], labels[:100], shifted, classes=2)
+    prediction = linear_probe(features[:100], labels[:100], features[100:], n_classes=2)
+    moved = linear_probe(features[:100], labels[:100], shifted, n_classes=2)
     assert (prediction.decisions != moved.decisions).any()
 
 
@@ -363,150 +355,6 @@ def test_standardise_uses_the_pool():
     assert (scaled[:, 2] == 0).all() and np.isfinite(moved).all()
     np.testing.assert_allclose(moved[:, 0], (other[:, 0] - pool[:, 0].mean()) / pool[:, 0].std(), rtol=1e-4)
     assert scaled.dtype == moved.dtype == np.float32
-
-
-# ------------------------------------------------------------------------------------ networks with labels
-
-
-QUICK = Recipe(learning_rate=5e-3, passes=1, min_steps=30)
-
-
-def bars(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures of a bright bar, upright (1) or lying (0), at a random place."""
-    labels, where = rng(seed).permutation(np.arange(n) % 2), rng(seed + 1).integers(1, 9, n)
-    images = rng(seed + 2).integers(0, 60, (n, 10, 10, 1), dtype=np.uint8)
-    for image, label, place in zip(images, labels, where, strict=True):
-        image[(slice(None), slice(place, place + 2)) if label else (slice(place, place + 2), slice(None))] += 180
-    return images, labels
-
-
-def new_encoder(seed: int = 0) -> ResNet:
-    torch.manual_seed(seed)
-    return ResNet(width=4, stem_stride=1)
-
-
-def test_a_classifier_learns_a_trivial_task_and_leaves_the_encoder_as_it_was():
-    images, labels = bars(160)
-    encoder = new_encoder()
-    before = copy.deepcopy(encoder.state_dict())
-    model = fit_classifier(encoder, images[:60], labels[:60], 2, QUICK, seed=0)
-    assert not model.training
-    assert roc_auc(labels[60:], predict(model, images[60:])) > 0.95
-    assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
-
-
-def test_unequal_classes_both_keep_features_of_their_own():
-    images, labels = bars(400)
-    rows = np.concatenate([np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)[:50]])
-    encoder, head = fit_classifier(new_encoder(), images[rows], labels[rows], 2, QUICK, seed=0)
-    evidence = head.weight[1] - head.weight[0]
-    assert evidence.min() < 0 < evidence.max()
-    assert (encode(encoder, images).max(axis=1) > 0.1).all(), "a class whose features are all zero cannot be ranked"
-
-
-def test_training_follows_from_its_seed():
-    images, labels = bars(60)
-    recipe = replace(QUICK, augment=Augment(noise=0.1))
-    weights = []
-    for seed, noise in ((1, 1), (1, 2), (2, 1)):
-        encoder = new_encoder()
-        torch.manual_seed(noise)
-        weights.append(fit_classifier(encoder, images, labels, 2, recipe, seed)[1].weight)
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
-
-
-def test_predict_gives_probabilities():
-    images, labels = bars(30)
-    scores = predict(fit_classifier(new_encoder(), images, labels, 3, QUICK, seed=0), images)
-    assert scores.shape == (30, 3)
-    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
-    assert scores.min() >= 0 and scores[:, 2].max() < 0.5
-
-
-class Counting(Augment):
-    """Counts the batches that pass through it and what is in them."""
-
-    def __init__(self, batches: list):
-        super().__init__()
-        object.__setattr__(self, "batches", batches)
-
-    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        self.batches.append(images)
-        return images
-
-
-def batches_of(recipe: Recipe, n: int) -> list[torch.Tensor]:
-    """The batches of a training on n pictures, each of which has its number as grey value."""
-    batches, images = [], np.tile(np.arange(n, dtype=np.uint8)[:, None, None, None], (1, 8, 8, 1))
-    fit_classifier(new_encoder(), images, np.arange(n) % 2, 2, replace(recipe, augment=Counting(batches)), seed=0)
-    return [(batch.mean(dim=(1, 2, 3)) * 255).round().int() for batch in batches]
-
-
-def test_few_labels_are_trained_on_for_the_least_number_of_steps():
-    assert len(batches_of(Recipe(passes=2, min_steps=15), n=20)) == 15
-
-
-def test_many_labels_are_passed_over_so_many_times():
-    batches = batches_of(Recipe(passes=5, min_steps=1), n=200)
-    assert sum(map(len, batches)) == pytest.approx(5 * 200, abs=max(map(len, batches)))
-
-
-def test_every_label_is_used_equally_often():
-    seen = np.bincount(torch.cat(batches_of(Recipe(passes=1, min_steps=9), n=70)).numpy(), minlength=70)
-    assert len(seen) == 70 and seen.max() - seen.min() <= 1
-
-
-def test_fine_tune_learns_and_decides():
-    images, labels = bars(160)
-    prediction = fine_tune(new_encoder(), images[:60], labels[:60], images[60:], 2, QUICK)
-    np.testing.assert_allclose(prediction.scores.sum(axis=1), 1, atol=1e-5)
-    assert roc_auc(labels[60:], prediction.scores) > 0.95
-    assert balanced_accuracy(labels[60:], prediction.decisions) > 0.85
-
-
-def test_fine_tune_is_the_same_again_whatever_the_number_of_threads():
-    images, labels = bars(60)
-    recipe = Recipe(Augment(area=(0.5, 1.0), noise=0.1), passes=1, min_steps=12)
-
-    encoder = new_encoder()
-
-    def run(seed: int) -> np.ndarray:
-        return fine_tune(encoder, images[:30], labels[:30], images[30:], 2, recipe, seed).scores
-
-    threads, results = torch.get_num_threads(), []
-    try:
-        for count, noise in ((1, 0), (2, 1), (2, 2)):
-            torch.set_num_threads(count)
-            torch.manual_seed(noise)
-            results.append(map_all(run, [4, 4, 5]))  # as a study does: one thread per run
-        torch.set_num_threads(2)
-        alone = run(4)
-    finally:
-        torch.set_num_threads(threads)
-    for result in results:
-        assert np.array_equal(result[0], results[0][0]) and np.array_equal(result[1], results[0][0])
-        assert not np.array_equal(result[2], result[0])
-    np.testing.assert_allclose(alone, results[0][0], atol=0.02)  # two threads add up in another order
-
-
-def test_fine_tune_on_shuffled_labels_gives_chance():
-    images, labels = bars(460)
-    labels = rng(5).permutation(labels)
-    prediction = fine_tune(new_encoder(), images[:60], labels[:60], images[60:], 2, QUICK)
-    assert roc_auc(labels[60:], prediction.scores) == pytest.approx(0.5, abs=0.1)
-
-
-def test_fine_tuning_starts_from_the_features_that_were_learnt():
-    images, labels = bars(200)
-    short = Recipe(learning_rate=5e-3, passes=1, min_steps=12)
-    taught = fit_classifier(new_encoder(), images[:100], labels[:100], 2, QUICK, seed=0)[0]
-    few = np.r_[np.flatnonzero(labels[:100] == 0)[:4], np.flatnonzero(labels[:100] == 1)[:4]]
-    pretrained, scratch = (
-        fine_tune(encoder, images[few], labels[few], images[100:], 2, short).scores[np.arange(100), labels[100:]].mean()
-        for encoder in (taught, new_encoder())
-    )
-    assert pretrained > scratch + 0.1
 
 
 def test_the_ridge_probe_is_ridge_regression_at_the_best_leave_one_out_penalty():
