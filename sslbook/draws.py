@@ -10,7 +10,7 @@ def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
 
     Parameters
     ----------
-    labels : int array, shape (n,)
+    labels : int array, shape (n,), or the float values of a regression, which are drawn at random.
     budget : number of labels; all of them are returned where it is n.
     draw : number of the draw; the same number gives the same cases.
 
@@ -21,9 +21,11 @@ def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
     """
     if budget == len(labels):
         return np.arange(len(labels))
-    classes, counts = np.unique(labels, return_counts=True)
     if budget > len(labels):
         raise ValueError(f"a budget of {budget} labels exceeds the {len(labels)} there are; use a smaller budget.")
+    if labels.dtype.kind == "f":
+        return np.random.default_rng(draw).permutation(len(labels))[:budget]
+    classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2:
         raise ValueError(
             f"class {classes[counts.argmin()]} has a single label; label one more, or leave the class out."

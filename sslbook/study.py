@@ -65,6 +65,7 @@ def probe_method(
 
     ``groups`` and ``sample_weight``, shape (n,) as the labels, go to ``linear_probe``; settings to ``Method``.
     """
+    labels = checked_labels("training", labels)
     n_classes = int(labels.max()) + 1
 
     def fit(index: np.ndarray, seed: int) -> Prediction:
