@@ -1,0 +1,415 @@
+"""What may be said from a study: verdicts on scores whose answer is known, labels saved, negative controls."""
+
+from functools import lru_cache
+from itertools import permutations
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from sslbook.baselines import majority
+from sslbook.data import DataError
+from sslbook.domains.imaging.data import Images
+from sslbook.domains.imaging.duplicates import duplicates
+from sslbook.domains.imaging.methods import pixels
+from sslbook.metrics import Metric, Prediction
+from sslbook.probes import standardise
+from sslbook.study import Method, Study, label_budget_study, probe_method
+from sslbook.verdict import Verdict, compare, labels_saved
+from sslbook.worlds.imaging import simulate_pneumoniamnist
+from tests.test_parallel import on
+from tests.test_study import LABELS, TWO_BUDGETS, number_of_draw, stated_score, study_of
+
+CURVE = {"simple": ("classical", {10: 0.7, 100: 0.8, 1000: 0.9})}
+
+
+@pytest.fixture(autouse=True)
+def one_process():
+    """The runs of these tests are too short to be sent away."""
+    with on(1):
+        yield
+
+
+# ------------------------------------------------------------------------------------------------- comparisons
+
+
+def test_what_a_draw_does_to_both_methods_cancels_in_their_difference():
+    curves = {"a": ("ssl", {10: 0.82}), "b": ("classical", {10: 0.8})}
+    study = study_of(curves, lambda draw, seed: 0.05 * draw)
+    _, low, high = study.interval("score", "a", 10)
+    assert high - low > 0.05
+    verdict = compare(study, "score", "a", "b", 10)
+    assert (verdict.difference, verdict.low, verdict.high) == pytest.approx((0.02, 0.02, 0.02))
+    assert verdict.conclusion == "better"
+
+
+def test_only_draws_that_both_methods_ran_are_compared():
+    curves = {"a": ("ssl", {10: 0.8}), "b": ("classical", {10: 0.7})}
+    study = study_of(curves, lambda draw, seed: 0.1 * (draw >= 2), b={"draws": 2})
+    verdict = compare(study, "score", "a", "b", 10)
+    assert verdict.n == 2
+    assert (verdict.difference, verdict.low, verdict.high) == pytest.approx((0.1, 0.1, 0.1))
+
+
+def test_error_reduction_is_the_share_of_the_errors_avoided():
+    curves = {"a": ("ssl", {10: 0.95}), "b": ("classical", {10: 0.9}), "perfect": ("supervised", {10: 1.0})}
+    study = study_of(curves)
+    verdict = compare(study, "score", "a", "b", 10)
+    assert verdict.error_reduction == pytest.approx(0.5)
+    assert (verdict.error_reduction_low, verdict.error_reduction_high) == pytest.approx((0.5, 0.5))
+    assert compare(study, "score", "b", "a", 10).error_reduction == pytest.approx(-1.0)
+    against_none = compare(study, "score", "a", "perfect", 10)
+    assert np.isnan([against_none.error_reduction, against_none.error_reduction_low]).all(), "no error to avoid"
+    assert against_none.conclusion == "worse"
+
+
+def test_lift_is_the_relative_gain():
+    curves = {"a": ("ssl", {10: 0.3}), "b": ("classical", {10: 0.2}), "none": ("trivial", {10: 0.0})}
+    open_ended = {"metrics": {"score": Metric(stated_score)}}
+    study = study_of(curves, study=open_ended)
+    verdict = compare(study, "score", "a", "b", 10)
+    assert (verdict.lift, verdict.lift_low, verdict.lift_high) == pytest.approx((0.5, 0.5, 0.5))
+    assert "relative +50% [+50%, +50%]: better" in str(verdict) and "errors" not in str(verdict)
+    assert np.isnan(verdict.error_reduction)
+    assert np.isnan(compare(study, "score", "a", "none", 10).lift)
+    wobbling = compare(study_of(curves, lambda draw, seed: 0.1 * draw, open_ended), "score", "a", "b", 10)
+    assert wobbling.lift == pytest.approx(0.5 / 0.4 - 1)
+    assert wobbling.lift_low < wobbling.lift < wobbling.lift_high < 0.5
+
+
+def test_of_error_rates_the_verdict_states_the_reduction():
+    verdict = Verdict("auc", "simclr", "pixels", 47, 0.02, 0.01, 0.03, 0.1, 0.05, 0.2, 5, 0.02, 0.01, 0.03)
+    assert str(verdict) == (
+        "simclr against pixels at 47 labels: auc +0.020 [+0.010, +0.030], errors reduced by 10% [5%, 20%]: better"
+    )
+
+
+def test_the_unit_of_a_budget_is_named():
+    study = study_of({**CURVE, "ssl": ("ssl", {10: 0.85})}, study={"unit": "fraud cards", "replicates": 20})
+    assert study.bootstrap("score", "ssl", 10).shape == (20,)
+    assert "at 10 fraud cards: score" in str(compare(study, "score", "ssl", "simple", 10))
+    assert "with 10 fraud cards" in str(labels_saved(study, "score", "ssl", 10))
+    assert "306 fraud cards saved" in str(labels_saved(study, "score", "ssl", 10))
+    with pytest.raises(ValueError, match="no run of 'typo' at 10 fraud cards"):
+        study.interval("score", "typo", 10)
+
+
+def test_the_verdict_turns_round_with_the_methods():
+    curves = {"a": ("ssl", {10: 0.82}), "b": ("classical", {10: 0.8})}
+    study = study_of(curves, lambda draw, seed: 0.01 * draw**2)
+    there, back = compare(study, "score", "a", "b", 10), compare(study, "score", "b", "a", 10)
+    assert (back.difference, back.low, back.high) == pytest.approx((-there.difference, -there.high, -there.low))
+    assert (there.conclusion, back.conclusion) == ("better", "worse")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "conclusion"),
+    [
+        (0.01, 0.02, "better"),
+        (-0.02, -0.01, "worse"),
+        (-0.01, 0.02, "no difference shown"),
+        (0.0, 0.02, "no difference shown"),
+        (-0.02, 0.0, "no difference shown"),
+    ],
+)
+def test_conclusion_follows_from_the_interval(low, high, conclusion):
+    verdict = Verdict("auc", "simclr", "pixels", 47, (low + high) / 2, low, high, 0.1, 0.0, 0.2, n=5)
+    assert verdict.conclusion == conclusion
+    for part in ("simclr", "pixels", "47 labels", "auc", f"{low:+.3f}", f"{high:+.3f}", conclusion):
+        assert part in str(verdict)
+
+
+def test_asking_for_what_did_not_run():
+    study = study_of(TWO_BUDGETS)
+    with pytest.raises(ValueError, match="no run of 'late' at 10 labels; it has"):
+        compare(study, "score", "late", "simple", 10)
+    with pytest.raises(ValueError, match="no run of 'typo'"):
+        study.interval("score", "typo", 10)
+
+
+# --------------------------------------------------------------------------------------- where lower is better
+
+
+MIRRORED = {
+    "trivial": ("trivial", {10: 0.5, 100: 0.5}),
+    "simple": ("classical", {10: 0.8, 100: 0.82}),
+    "network": ("supervised", {10: 0.7, 100: 0.9}),
+    "pretrained": ("ssl", {10: 0.86, 100: 0.93}),
+}
+
+
+@lru_cache
+def score_and_error() -> tuple[Study, Study]:
+    """A study of scores, and the same study of errors, which are 1 - score."""
+
+    def wobble(draw: int, seed: int) -> float:
+        return 0.004 * draw + 0.003 * seed
+
+    seeds = {"pretrained": {"seeds": (0, 1, 2)}, "network": {"seeds": (0, 1), "crossed": False}}
+    errors = {name: (family, {b: 1 - s for b, s in curve.items()}) for name, (family, curve) in MIRRORED.items()}
+    lower = {"metrics": {"score": Metric(stated_score, higher_is_better=False, perfect=0.0)}}
+    return (
+        study_of(MIRRORED, wobble, **seeds),
+        study_of(errors, lambda draw, seed: -wobble(draw, seed), lower, **seeds),
+    )
+
+
+def test_the_best_other_method_is_that_of_the_least_error():
+    scores, errors = score_and_error()
+    for budget, best in ((10, "simple"), (100, "network")):
+        assert scores.best_other("score", budget) == errors.best_other("score", budget) == best
+
+
+@pytest.mark.parametrize("budget", [10, 100])
+@pytest.mark.parametrize("pair", list(permutations(MIRRORED, 2)), ids="-".join)
+def test_verdicts_on_errors_are_those_on_scores_in_a_mirror(pair, budget):
+    there, mirrored = (compare(study, "score", *pair, budget) for study in score_and_error())
+    assert mirrored.conclusion == there.conclusion
+    assert (mirrored.difference, mirrored.low, mirrored.high) == pytest.approx(
+        (-there.difference, -there.high, -there.low)
+    )
+    for part in ("error_reduction", "error_reduction_low", "error_reduction_high"):
+        assert getattr(mirrored, part) == pytest.approx(getattr(there, part))
+    assert not mirrored.higher_is_better and there.higher_is_better
+
+
+def test_a_smaller_error_is_better_and_reduces_errors():
+    verdict = compare(score_and_error()[1], "score", "pretrained", "simple", 10)
+    assert verdict.conclusion == "better" and verdict.high < 0 < verdict.error_reduction_low
+    assert ": score -0.0" in str(verdict) and "errors reduced by " in str(verdict) and str(verdict).endswith(": better")
+
+
+@pytest.mark.parametrize("method", ["pretrained", "trivial"])
+@pytest.mark.parametrize("budget", [10, 100])
+def test_labels_saved_by_errors_are_those_saved_by_scores(method, budget):
+    there, mirrored = (labels_saved(study, "score", method, budget) for study in score_and_error())
+    for part in ("equivalent_budget", "saved", "low", "high"):
+        assert getattr(mirrored, part) == pytest.approx(getattr(there, part))
+    assert (mirrored.censored, mirrored.below, mirrored.versus) == (there.censored, there.below, there.versus)
+
+
+def test_the_mirror_shows_something():
+    saved = [[labels_saved(score_and_error()[1], "score", m, b) for b in (10, 100)] for m in ("pretrained", "trivial")]
+    assert 10 < saved[0][0].saved < 90 and saved[0][1].censored and saved[1][0].below
+
+
+@pytest.mark.parametrize(("low", "high", "conclusion"), [
+    (0.01, 0.02, "worse"), (-0.02, -0.01, "better"), (-0.01, 0.02, "no difference shown"),
+    (0.0, 0.02, "no difference shown"), (-0.02, 0.0, "no difference shown"),
+])  # fmt: skip
+def test_conclusion_on_a_loss_follows_from_the_interval(low, high, conclusion):
+    verdict = Verdict("loss", "simclr", "pixels", 47, (low + high) / 2, low, high, 0.1, 0.0, 0.2, 5,
+                      higher_is_better=False)  # fmt: skip
+    assert verdict.conclusion == conclusion and str(verdict).endswith(conclusion)
+
+
+# ------------------------------------------------------------------------------- verdicts on simulated scores
+
+
+def simulated_study(
+    signals: dict[str, float], seed: int, n_test: int = 150, draws: int = 5, draw_sd: float = 0.3, repeat: int = 1
+) -> Study:
+    """Methods whose test scores are ``signal x label + noise`` of variance 1; the signal varies with the draw.
+
+    Of the noise, 40 % belongs to the test case and is the same for all methods, 40 % to the case as this method sees
+    it, 20 % to the run. ``repeat`` shows every test case so many times (as xrays of one patient).
+    """
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n_test) % 2
+    case, draw_effect = rng.normal(size=n_test), rng.normal(size=draws)
+
+    def method(name: str, signal: float) -> Method:
+        view = np.random.default_rng([seed, *name.encode()]).normal(size=n_test)
+
+        def fit(index: np.ndarray, _seed: int) -> Prediction:
+            draw = number_of_draw(index)
+            own = np.random.default_rng([seed, draw, *name.encode()]).normal(size=n_test)
+            noise = np.sqrt(0.4) * case + np.sqrt(0.4) * view + np.sqrt(0.2) * own
+            scores = np.repeat((signal + draw_sd * draw_effect[draw]) * labels + noise, repeat)
+            p = norm.cdf(scores)
+            return Prediction(np.stack([1 - p, p], axis=1), (scores > signal / 2).astype(int))
+
+        return Method(name, "ssl" if name.startswith("ssl") else "classical", fit, setup_seconds=1.0)
+
+    groups = np.repeat(np.arange(n_test), repeat) if repeat > 1 else None
+    methods = [method(name, signal) for name, signal in signals.items()]
+    study = label_budget_study(methods, LABELS, np.repeat(labels, repeat), [10], draws=draws, groups=groups)
+    study.replicates = 300
+    return study
+
+
+def true_auc(signal: float, draw_sd: float = 0.3) -> float:
+    """Expected AUC of ``simulated_study``: Phi(strength / sqrt(2)), averaged over the strengths of the draws."""
+    return float(np.mean(norm.cdf((signal + draw_sd * norm.ppf((np.arange(999) + 0.5) / 999)) / np.sqrt(2))))
+
+
+def test_a_clear_difference_is_found_both_ways():
+    study = simulated_study({"ssl": 2.2, "classical": 1.2}, seed=0)
+    assert compare(study, "auc", "ssl", "classical", 10).conclusion == "better"
+    assert compare(study, "auc", "classical", "ssl", 10).conclusion == "worse"
+    assert compare(study, "balanced_accuracy", "ssl", "classical", 10).conclusion == "better"
+
+
+def test_equal_methods_show_no_difference():
+    study = simulated_study({"ssl": 1.5, "classical": 1.5}, seed=0)
+    verdict = compare(study, "auc", "ssl", "classical", 10)
+    assert verdict.conclusion == "no difference shown"
+    assert verdict.low < 0 < verdict.high
+
+
+def test_a_method_does_not_differ_from_itself():
+    study = simulated_study({"ssl": 1.5}, seed=0)
+    verdict = compare(study, "auc", "ssl", "ssl", 10)
+    assert (verdict.difference, verdict.low, verdict.high, verdict.error_reduction) == (0, 0, 0, 0)
+    assert verdict.conclusion == "no difference shown"
+
+
+def test_pairing_finds_what_two_separate_intervals_would_miss():
+    study = simulated_study({"ssl": 2.0, "classical": 1.5}, seed=1, draw_sd=0.8)
+    first, second = study.interval("auc", "ssl", 10), study.interval("auc", "classical", 10)
+    assert second[2] > first[1], "the intervals overlap"
+    assert compare(study, "auc", "ssl", "classical", 10).conclusion == "better"
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    """95 % are promised; five draws and 60 repetitions allow 85 to 100 %."""
+    truth = true_auc(1.8) - true_auc(1.5)
+    verdicts = [
+        compare(simulated_study({"ssl": 1.8, "classical": 1.5}, seed), "auc", "ssl", "classical", 10)
+        for seed in range(60)
+    ]
+    covered = np.mean([v.low <= truth <= v.high for v in verdicts])
+    differences = np.array([v.difference for v in verdicts])
+    half_width = np.mean([v.high - v.low for v in verdicts]) / 2
+    assert differences.mean() == pytest.approx(truth, abs=3 * differences.std() / np.sqrt(60))
+    assert 0.85 <= covered
+    assert 1.5 < half_width / differences.std() < 3, "neither too narrow nor uselessly wide"
+
+
+def test_films_of_one_patient_do_not_count_as_independent_cases():
+    alone = simulated_study({"ssl": 1.5}, seed=1, repeat=1)
+    grouped = simulated_study({"ssl": 1.5}, seed=1, repeat=4)
+    blind = simulated_study({"ssl": 1.5}, seed=1, repeat=4)
+    blind.groups = None
+    widths = [np.ptp(s.interval("auc", "ssl", 10)[1:]) for s in (alone, grouped, blind)]
+    assert widths[1] == pytest.approx(widths[0], rel=0.05)
+    assert widths[2] < 0.8 * widths[0]
+
+
+# ----------------------------------------------------------------------------------------------- labels saved
+
+
+def saved_by(score: float, others: dict = CURVE, budget: int = 10, wobble=lambda draw, seed: 0.0):
+    return labels_saved(study_of({**others, "ssl": ("ssl", {budget: score})}, wobble), "score", "ssl", budget)
+
+
+def test_labels_saved_are_read_off_the_curve_on_a_logarithmic_scale():
+    result = saved_by(0.85)
+    assert result.equivalent_budget == pytest.approx(10**2.5, rel=1e-6)
+    assert (result.saved, result.low, result.high) == pytest.approx((10**2.5 - 10,) * 3, rel=1e-6)
+    assert result.versus == "simple" and not result.censored
+    assert "about 316: about 306 labels saved" in str(result)
+
+
+def test_a_score_that_a_budget_reaches_exactly_costs_that_budget():
+    assert saved_by(0.8).equivalent_budget == pytest.approx(100, rel=1e-6)
+    assert saved_by(0.9).equivalent_budget == pytest.approx(1000, rel=1e-6)
+    assert not saved_by(0.9).censored
+
+
+def test_a_score_that_no_budget_reaches_is_censored():
+    result = saved_by(0.95)
+    assert result.censored
+    assert result.equivalent_budget == pytest.approx(1000)
+    assert "at least 990 labels saved" in str(result)
+
+
+def test_a_method_behind_the_others_saves_nothing():
+    assert saved_by(0.75, budget=100).saved == pytest.approx(10**1.5 - 100, rel=1e-6)
+    assert saved_by(0.6).saved == pytest.approx(0, abs=1e-6)
+
+
+def test_a_score_below_the_whole_curve_bounds_the_labels_from_above():
+    result = saved_by(0.6, budget=100)
+    assert result.below and not result.censored
+    assert "with at most 10: at most -90 labels saved" in str(result)
+    assert not saved_by(0.7).below, "the least budget reaches it exactly"
+
+
+def test_the_best_other_method_is_taken_anew_at_every_budget():
+    others = {
+        "early": ("classical", {10: 0.7, 100: 0.75, 1000: 0.76}),
+        "late": ("supervised", {10: 0.5, 100: 0.8, 1000: 0.9}),
+    }
+    assert saved_by(0.85, others).equivalent_budget == pytest.approx(10**2.5, rel=1e-6)
+    assert saved_by(0.75, others).equivalent_budget == pytest.approx(10**1.5, rel=1e-6)
+
+
+def test_another_self_supervised_method_is_no_rival():
+    others = {**CURVE, "other_ssl": ("ssl", {10: 0.9, 100: 0.95, 1000: 0.99})}
+    assert saved_by(0.85, others).equivalent_budget == pytest.approx(10**2.5, rel=1e-6)
+
+
+def test_a_curve_that_falls_again_has_reached_the_score_before():
+    others = {"simple": ("classical", {10: 0.7, 100: 0.9, 1000: 0.8})}
+    assert saved_by(0.85, others).equivalent_budget == pytest.approx(10**1.75, rel=1e-6)
+
+
+def test_interval_of_labels_saved_follows_the_spread_of_the_scores():
+    curves = {**CURVE, "ssl": ("ssl", {10: 0.85})}
+    wobbling = study_of(curves, lambda draw, seed: 0.02 * (seed - 1), ssl={"seeds": (0, 1, 2)})
+    result = labels_saved(wobbling, "score", "ssl", 10)
+    # The seeds of the method score .83, .85, .87, the one seed of the rival lies .02 below its curve. All three seeds
+    # drawn alike has probability 1/27 > 2.5 %, so the limits are those of the lowest and of the highest seed alone.
+    expected = [10**exponent - 10 for exponent in (2.5, 2.7, 2.9)]
+    assert (result.low, result.saved, result.high) == pytest.approx(expected, rel=1e-6)
+
+
+# ---------------------------------------------------------------------------------------- negative controls
+
+
+def film_study(train_labels: np.ndarray, test_labels: np.ndarray, images: Images, budget: int) -> Study:
+    train, test = standardise(pixels(images.train.images), pixels(images.test.images))
+    methods = [
+        probe_method("pixels_lr", "classical", [(train, test)], train_labels),
+        Method("majority", "trivial", lambda index, seed: majority(train_labels[index], len(test_labels), 2)),
+    ]
+    return label_budget_study(methods, train_labels, test_labels, [budget], draws=3)
+
+
+def test_shuffled_labels_give_chance():
+    images, rng = simulate_pneumoniamnist(n_train=800, seed=0), np.random.default_rng(0)
+    honest = film_study(images.train.labels, images.test.labels, images, 100)
+    shuffled = film_study(rng.permutation(images.train.labels), rng.permutation(images.test.labels), images, 100)
+    assert honest.interval("auc", "pixels_lr", 100)[0] > 0.7
+    mean, low, high = shuffled.interval("auc", "pixels_lr", 100)
+    assert mean == pytest.approx(0.5, abs=0.08)
+    assert low < 0.5 < high
+    assert compare(shuffled, "auc", "pixels_lr", "majority", 100).conclusion == "no difference shown"
+    assert compare(honest, "auc", "pixels_lr", "majority", 100).conclusion == "better"
+
+
+def leaky(images: Images, n: int) -> Images:
+    """The same data with the first n test xrays copied into training, a little darker."""
+    copies = (images.test.images[:n] * 0.95).astype(np.uint8)
+    both = np.concatenate([images.train.images, copies, images.test.images])
+    labels = np.concatenate([images.train.labels, images.test.labels[:n], images.test.labels])
+    split = ["train"] * (len(images.train) + n) + ["test"] * len(images.test)
+    return Images.from_arrays(both, labels, split=split, classes=images.classes)
+
+
+def test_a_leaked_split_is_caught():
+    images = simulate_pneumoniamnist(n_train=160, seed=0)
+    clean = duplicates(images)
+    assert clean.empty or (clean["split_a"] == clean["split_b"]).all()
+    found = duplicates(leaky(images, 12))
+    across = found[found["split_a"] != found["split_b"]]
+    assert set(across["index_b"][across["split_b"] == "test"]) == set(range(12))
+
+
+def test_a_patient_in_two_splits_is_refused():
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    labels, patients = np.arange(40) % 2, np.arange(40) // 2
+    split = np.where(np.arange(40) < 21, "train", "test")  # patient 10 is cut in two
+    with pytest.raises(DataError, match="[Gg]roup '10'"):
+        Images.from_arrays(images, labels, groups=patients, split=split)
