@@ -198,7 +198,7 @@ def _monitored(cases: Cases) -> Cases:
 def pretrain_all(
     plan: Mapping[Hashable, partial[History]], store: Store | str | Path | None = None
 ) -> dict[Hashable, tuple[nn.Module, History]]:
-    """Pretrain several objectives side by side, one process per core.
+    """Pretrain several objectives side by side, one process per core; a second call with the same plan trains on.
 
     Parameters
     ----------

@@ -52,7 +52,8 @@ def augmentation_explorer(image: np.ndarray, start: Augment) -> None:
 
 def budget_report(study: Study, metric: str, method: str, versus: str, budget: int) -> None:
     """Print the scores of all methods at one budget, best first, and the paired comparison of two of them."""
-    for name, score in study.scores(metric)[budget].dropna().sort_values(ascending=False).items():
+    best_first = study.scores(metric)[budget].dropna().sort_values(ascending=not study.metrics[metric].higher_is_better)
+    for name, score in best_first.items():
         _, low, high = study.interval(metric, name, budget)
         print(f"{name:<22}{score:.3f}  [{low:.3f}, {high:.3f}]  " + "█" * round(40 * max(score - 0.5, 0) * 2))
     print(compare(study, metric, method, versus, budget))

@@ -21,6 +21,8 @@ ENGINE = {
 IN_EVERY_ROOM = ("__init__.py", "data.py", "catalog.py", "methods.py")
 PACKAGE_LINES, FILE_LINES, WORLD_LINES = 10_000, 500, 300
 ROOM_LINES = {"driving": 1_500}  # every other room has 1,000
+# What is still over its limit, and may only shrink: when it is below, its line here goes.
+OVER = {"sslbook/": 12_160, "sslbook/domains/driving/": 1_700, "sslbook/worlds/fraud.py": 390}
 Complaints = Iterator[str]
 RULES: dict[str, Callable[["House"], Complaints]] = {}
 
@@ -275,6 +277,7 @@ def sizes(house: House) -> Complaints:
     limits = {"sslbook/": PACKAGE_LINES} | {path: FILE_LINES for path in lines}
     limits |= {path: WORLD_LINES for path in lines if path.startswith("sslbook/worlds/")}
     limits |= {f"sslbook/domains/{room}/": ROOM_LINES.get(room, 1_000) for room in house.rooms}
+    limits |= {place: most for place, most in OVER.items() if place in limits}
     for place, limit in limits.items():
         found = sum(n for path, n in lines.items() if path.startswith(place))
         if found > limit:
@@ -377,7 +380,7 @@ def test_every_rule_has_a_broken_copy():
 @pytest.mark.parametrize(
     "place, files, lines",
     [
-        ("sslbook/", PACKAGE_LINES // 400, 400),
+        ("sslbook/", max(PACKAGE_LINES, OVER.get("sslbook/", 0)) // 400 + 1, 400),
         ("sslbook/", 1, FILE_LINES + 1),
         ("sslbook/domains/air/", 3, 350),
         ("sslbook/worlds/air.py", 1, WORLD_LINES + 1),
