@@ -21,7 +21,7 @@ class TestMedicalImaging(Chapter):
             "auc_difference/simclr_probe_vs_random_encoder@47.low": (0.0, math.inf),
             "auc_difference/simclr_probe_vs_supervised_aug@47": (-0.03, 0.04),
             "peak_memory/chapter": (100, 2048),
-            "cases_per_second/pretrain_simclr": (300, math.inf),
+            "images_per_second/pretrain_simclr": (300, math.inf),
             "seconds/chapter": (10, 2400),
         },
     }
@@ -54,7 +54,7 @@ class TestMedicalImaging(Chapter):
             "error_reduction/simclr_probe_vs_best_other@47",
             "labels_saved/simclr_probe",
             "seconds/pretrain_simclr",
-            "cases_per_second/pretrain_simclr",
+            "images_per_second/pretrain_simclr",
             "seconds/chapter",
         ],
     }
