@@ -1,7 +1,6 @@
 """Train a whole network on labels, from random or from pretrained weights."""
 
 import copy
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from sslbook.augment.tensors import Cases, network_input, reads, take
 from sslbook.encoders.features import encode
 from sslbook.metrics.classification import Prediction
 from sslbook.probes import decide, inner_folds
-from sslbook.train import OneCycle, default_precision
+from sslbook.train import OneCycle, batches_of, default_precision
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,11 @@ def fit_classifier(
     steps = max(recipe.min_steps, int(recipe.passes * len(y) / batch))
     half = default_precision(reads(encoder)) == "bf16-mixed"
     descent = OneCycle(model, steps, recipe.learning_rate, recipe.weight_decay)
-    for rows in _batches(y, steps, batch, recipe.balanced, generator):
+    if recipe.balanced:
+        batches = _balanced_batches(y, steps, batch, generator)
+    else:
+        batches = batches_of(len(y), steps, batch, generator)
+    for rows in batches:
         views = take(x, rows) if recipe.augment is None else recipe.augment(take(x, rows), generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             logits = model(views)
@@ -75,14 +78,10 @@ def fit_classifier(
     return model.eval()
 
 
-def _batches(y: Tensor, steps: int, batch: int, balanced: bool, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices of so many batches: every case once before one comes again, or every class equally often."""
-    if balanced:
-        order = torch.multinomial(1 / torch.bincount(y)[y].float(), steps * batch, True, generator=generator)
-    else:
-        passes = range(math.ceil(steps * batch / len(y)))
-        order = torch.cat([torch.randperm(len(y), generator=generator, device=y.device) for _ in passes])
-    return iter(order[: steps * batch].view(steps, batch))
+def _balanced_batches(y: Tensor, steps: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Indices of so many batches in which every class is equally frequent."""
+    order = torch.multinomial(1 / torch.bincount(y)[y].float(), steps * batch_size, True, generator=generator)
+    return iter(order.view(steps, batch_size))
 
 
 class Classifier(nn.Module):

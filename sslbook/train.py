@@ -5,7 +5,7 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,6 +97,13 @@ class OneCycle:
         backward(loss)
         self.optimizer.step()
         self.schedule.step()
+
+
+def batches_of(n: int, steps: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Indices of so many batches; every case is seen once before one is seen again."""
+    passes = range(math.ceil(steps * batch_size / n))
+    order = torch.cat([torch.randperm(n, generator=generator, device=generator.device) for _ in passes])
+    return iter(order[: steps * batch_size].view(steps, batch_size))
 
 
 def pretrain(

@@ -1,8 +1,10 @@
 """What every container says about its data: where they come from, and whether they are real."""
 
+from __future__ import annotations
+
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,10 @@ class DataCard:
     citation: str
     provenance: str
     known_problems: tuple[str, ...] = ()
+
+    def noting(self, *problems: str) -> DataCard:
+        """The card with more known problems."""
+        return replace(self, known_problems=(*self.known_problems, *problems))
 
     def _repr_html_(self) -> str:
         banner = (

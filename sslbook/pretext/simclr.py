@@ -42,6 +42,12 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:
     return F.cross_entropy(similarity, partner)
 
 
+def nt_xent_reference(batch_size: int, temperature: float) -> dict[str, float]:
+    """Chance (= full collapse) ln(2N - 1), and the floor: positives equal, all others orthogonal."""
+    floor = math.log(1 + (2 * batch_size - 2) * math.exp(-1 / temperature))
+    return {"chance and collapse": math.log(2 * batch_size - 1), "floor": floor}
+
+
 class SimCLR(nn.Module):
     """Contrast two random views of each picture with the rest of the batch.
 
@@ -66,9 +72,4 @@ class SimCLR(nn.Module):
         return nt_xent(a, b, self.temperature)
 
     def reference_values(self, batch_size: int) -> dict[str, float]:
-        """Chance (= full collapse) ln(2N - 1), and the floor: positives equal, all others orthogonal."""
-        others = 2 * batch_size - 2
-        return {
-            "chance and collapse": math.log(2 * batch_size - 1),
-            "floor": math.log(1 + others * math.exp(-1 / self.temperature)),
-        }
+        return nt_xent_reference(batch_size, self.temperature)

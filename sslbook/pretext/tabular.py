@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from sslbook.encoders.rows import MLP
-from sslbook.pretext.simclr import nt_xent
+from sslbook.pretext.simclr import nt_xent, nt_xent_reference
 
 
 class Corruption(nn.Module):
@@ -66,9 +66,7 @@ class SCARF(nn.Module):
         return nt_xent(a, b, self.temperature)
 
     def reference_values(self, batch_size: int) -> dict[str, float]:
-        """Chance (= full collapse) ln(2N - 1), and the floor: positives equal, all others orthogonal."""
-        floor = math.log(1 + (2 * batch_size - 2) * math.exp(-1 / self.temperature))
-        return {"chance and collapse": math.log(2 * batch_size - 1), "floor": floor}
+        return nt_xent_reference(batch_size, self.temperature)
 
 
 class MaskedFeatures(nn.Module):

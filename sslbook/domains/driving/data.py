@@ -212,7 +212,7 @@ class Scenes(Described):
             f"of {len(self.train)} training and {len(self.validation) - len(validation)} of {len(self.validation)} "
             "validation frames were left out."
         )
-        data_card = replace(self.data_card, known_problems=(*self.data_card.known_problems, note))
+        data_card = self.data_card.noting(note)
         return replace(self, train=train, validation=validation, data_card=data_card)
 
     def _other_drives(self, split: SceneSplit) -> SceneSplit:

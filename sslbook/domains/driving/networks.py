@@ -1,8 +1,6 @@
 """Networks that segment: an encoder, fresh or pretrained, trained further with a few labelled frames."""
 
 import copy
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +15,7 @@ from sslbook.data.pictures import VOID
 from sslbook.domains.driving.probes import check_pairs, enlarged_labels
 from sslbook.encoders.scenes import SceneEncoder
 from sslbook.metrics.segmentation import classes_in
-from sslbook.train import OneCycle, default_precision
+from sslbook.train import OneCycle, batches_of, default_precision
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def fit_segmenter(
     descent = OneCycle(model, recipe.steps, recipe.learning_rate, recipe.weight_decay)
     weight = _class_weights(masks, n_classes).to(device)
     x, y = to_tensor(frames, device), torch.from_numpy(masks).to(device)
-    for batch in _batches(len(x), recipe.steps, recipe.batch_size, generator):
+    for batch in batches_of(len(x), recipe.steps, recipe.batch_size, generator):
         maps = random_zoom(len(batch), recipe.size, x.shape[2:], recipe.zoom, generator)
         views = jitter_colours(crop(x[batch], maps, recipe.size), generator, 0.15, 0.4, 0.15)
         target = weight[_crop_masks(y[batch], maps, recipe.size, n_classes)].permute(0, 3, 1, 2)
@@ -131,10 +129,3 @@ def _class_weights(masks: np.ndarray, n_classes: int) -> Tensor:
     counts = np.bincount(masks.ravel(), minlength=VOID)[:n_classes]
     weight = np.where(counts > 0, 1 / np.sqrt(np.maximum(counts / counts.sum(), 1e-4)), 0)
     return torch.cat([torch.diag(torch.from_numpy(weight).float()), torch.zeros(1, n_classes)])
-
-
-def _batches(n: int, steps: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices of so many batches; every frame is seen once before one is seen again."""
-    passes = math.ceil(steps * batch_size / n)
-    order = torch.cat([torch.randperm(n, generator=generator, device=generator.device) for _ in range(passes)])
-    return iter(order[: steps * batch_size].view(steps, batch_size))

@@ -225,7 +225,7 @@ class Transactions(Described):
                 keep[others], keep[chosen] = False, True
                 weights[chosen] *= len(others) / len(chosen)
         note = f"Thinned: one in {ratio:g} events without a finding is kept; weights make up for it."
-        data_card = replace(self.data_card, known_problems=(*self.data_card.known_problems, note))
+        data_card = self.data_card.noting(note)
         events = replace(whole, weights=weights).subset(keep)
         return replace(self, everything=events, split=self.split[keep], data_card=data_card)
 
@@ -286,7 +286,7 @@ class Transactions(Described):
         events = TransactionSplit(seconds, numbers, codes, labels, entities, weights, rows, details)
         _warn_of_leaks(table.name, events.subset(training), (*numeric, *categorical), notes)
         data_card = data_card or own_data_card(name, title or name, ())
-        data_card = replace(data_card, known_problems=(*data_card.known_problems, *notes))
+        data_card = data_card.noting(*notes)
         return cls(events, split, numeric, categorical, categories, data_card, start, late)
 
     @classmethod

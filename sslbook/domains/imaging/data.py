@@ -6,7 +6,7 @@ import html
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -391,7 +391,7 @@ def _assemble(
     parts = {name: whole.subset(split == name) for name in NPZ_KEYS}
     if groups is None:
         note = "No groups were given: images of one patient or site may be on both sides of a split."
-        data_card = replace(data_card, known_problems=(*data_card.known_problems, note))
+        data_card = data_card.noting(note)
     return Images(**parts, classes=classes, positive=_positive_index(classes, positive), data_card=data_card)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +43,7 @@ def read_online_retail(entry: DataSet, paths: list[Path]) -> Interactions:
         f"{(~product).sum():,} of {len(product):,} rows are postage, discounts, fees, vouchers and the like (their "
         "code does not begin with a digit) and were left out, with a few party bags."
     )
-    data_card = replace(entry.data_card, known_problems=(*entry.data_card.known_problems, note))
+    data_card = entry.data_card.noting(note)
     return Interactions.from_frame(table.take(product), **dict(zip(ROLES, COLUMNS, strict=True)), data_card=data_card)
 
 

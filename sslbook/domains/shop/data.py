@@ -197,7 +197,7 @@ class Interactions(Described):
         read = cls(*(codes[order] for codes in events), *names, data_card, start=start, **known)
         notes += order_notes(read)
         titles = titles_of(log, read.item_names, notes) if "title" in log else None
-        data_card = replace(data_card, known_problems=(*data_card.known_problems, *notes))
+        data_card = data_card.noting(*notes)
         return replace(read, data_card=data_card, titles=titles)
 
     @classmethod

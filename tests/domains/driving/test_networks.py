@@ -12,7 +12,6 @@ from sslbook.domains.driving.methods import position_prior
 from sslbook.domains.driving.networks import (
     SceneRecipe,
     SceneSegmenter,
-    _batches,
     _class_weights,
     _crop_masks,
     fit_segmenter,
@@ -21,6 +20,7 @@ from sslbook.domains.driving.networks import (
 )
 from sslbook.domains.driving.probes import enlarged_labels
 from sslbook.encoders.scenes import SceneEncoder
+from sslbook.train import batches_of
 from tests.domains.driving.test_methods import COLOURS, score, world
 
 
@@ -92,7 +92,7 @@ def test_the_weight_of_a_very_rare_class_is_bounded():
 
 @pytest.mark.parametrize(("n", "steps", "batch_size"), [(10, 7, 4), (2, 5, 4), (1, 3, 4), (8, 2, 4)])
 def test_every_frame_is_seen_once_before_one_is_seen_again(n, steps, batch_size):
-    batches = list(_batches(n, steps, batch_size, generator()))
+    batches = list(batches_of(n, steps, batch_size, generator()))
     assert [len(batch) for batch in batches] == [batch_size] * steps
     seen = torch.cat(batches)
     for part in seen.split(n):
