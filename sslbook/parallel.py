@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 import traceback
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -29,6 +30,8 @@ from tqdm.auto import tqdm
 from sslbook.runs import Cost, Digests, NotProvable, Outcome, Run, Store, is_plain, tensor_bytes, tensor_of
 
 LARGE = 100_000  # bytes; larger arrays are mapped into the worker processes, or sent to each machine of a cluster once
+# loky replaces a process whose memory has grown, as it should, and no run is lost. It warns in a thread of its own.
+warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
 
 
 class RunError(RuntimeError):
