@@ -341,7 +341,11 @@ def test_tensors_come_back_from_the_store(tmp_path, dtype):
         assert torch.equal(store.read("k").value, value) and store.read("k").value.dtype == dtype
 
 
-@pytest.mark.parametrize("value", [np.array([None]), {1, 2}, lambda: 1, pd.DataFrame(), nn.Linear(1, 1)], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [np.array([None]), {1, 2}, lambda: 1, pd.DataFrame(), nn.Linear(1, 1)],
+    ids=lambda value: type(value).__name__,  # an address would differ between the processes of xdist
+)
 def test_what_cannot_be_stored_is_returned_all_the_same(tmp_path, capsys, value):
     with on(1):
         found = run_all([Run(("x", i), lambda: value) for i in range(3)], "study", tmp_path)
