@@ -1,8 +1,9 @@
 """Train a whole network on labels, from random or from pretrained weights."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,9 +13,13 @@ from torch import Tensor, nn
 
 from sslbook.augment.tensors import Cases, network_input, reads, take
 from sslbook.encoders.features import encode
-from sslbook.metrics.classification import Prediction
-from sslbook.probes import decide, inner_folds
+from sslbook.metrics.classification import Metrics, Prediction, classification_metrics
+from sslbook.parallel import map_all
+from sslbook.probes import choose_setting, decided, inner_folds
+from sslbook.runs import Store
 from sslbook.train import OneCycle, batches_of, default_precision
+
+VOTES = 3  # models that vote, with few labels and with many
 
 
 @dataclass(frozen=True)
@@ -98,11 +103,12 @@ class Classifier(nn.Module):
 
 def fine_tune(
     encoder: nn.Module, cases: Cases, labels: np.ndarray, test_cases: Cases, n_classes: int,
-    recipe: Recipe, seed: int = 0, groups: np.ndarray | None = None,
+    recipe: Recipe, seed: int = 0, groups: np.ndarray | None = None, metrics: Metrics = classification_metrics,
 ) -> Prediction:  # fmt: skip
-    """Train the whole network on the given labels, one model per fold; the folds vote and give the threshold.
+    """Train the whole network on all the given labels, ``VOTES`` times over; the models vote.
 
-    With few labels every label trains all models but one; with many, one model leaves out a fifth (``inner_folds``).
+    Other models, one per fold of a cross-validation, give the threshold and the score inside the labels (see
+    ``inner_folds``); they have no vote, for each of them has seen a part of the labels only.
 
     Parameters
     ----------
@@ -110,17 +116,62 @@ def fine_tune(
     cases, test_cases : what the encoder reads, see ``sslbook.augment.network_input``.
     labels : int array, shape (n,)
     groups : optional array, shape (n,), cases that stay in one fold.
+    metrics : of the labels of held-out cases, what to report as ``cv_scores``.
     """
-    scores, held_scores, held_labels = [], [], []
-    for train, held in inner_folds(labels, seed, folds=3, groups=groups):
+    held = []
+    for train, left_out in inner_folds(labels, seed, folds=3, groups=groups):
         model = fit_classifier(encoder, take(cases, train), labels[train], n_classes, recipe, seed)
-        scores.append(predict(model, test_cases))
-        held_scores.append(predict(model, take(cases, held)))
-        held_labels.append(labels[held])
-    mean = np.mean(scores, axis=0)
-    return Prediction(mean, decide(np.concatenate(held_scores), np.concatenate(held_labels), mean))
+        held.append((labels[left_out], predict(model, take(cases, left_out))))
+    models = (fit_classifier(encoder, cases, labels, n_classes, recipe, VOTES * seed + i) for i in range(VOTES))
+    scores = np.mean([predict(model, test_cases) for model in models], axis=0)
+    return decided(held, scores, metrics)
 
 
 def predict(model: nn.Module, cases: Cases) -> np.ndarray:
     """Class probabilities (n, n_classes) of stored cases."""
     return softmax(encode(model, cases), axis=1)
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """How long a method has to be trained.
+
+    Attributes
+    ----------
+    lengths : that were tried, ascending.
+    scores : float array, shape (lengths, repeats), higher is better.
+    chosen : the shortest of them that no longer one beats by more than a standard error.
+    """
+
+    lengths: tuple[int, ...]
+    scores: np.ndarray
+    chosen: int
+
+    @property
+    def reached(self) -> bool:
+        """False if the longest training is still the best beyond doubt: then a longer one might be better."""
+        return self.chosen < self.lengths[-1]
+
+    def __str__(self) -> str:
+        tried = ", ".join(f"{n:,}: {s:.3f}" for n, s in zip(self.lengths, self.scores.mean(axis=1), strict=True))
+        return f"{tried}; {self.chosen:,} {'are enough' if self.reached else 'are not yet the plateau'}"
+
+
+def training_length(
+    score: Callable[[int, int], float], lengths: Sequence[int], repeats: int = 3,
+    store: Store | str | Path | None = None,
+) -> Plateau:  # fmt: skip
+    """Find the length at which a method reaches its plateau, each rival at its own; runs go side by side.
+
+    Parameters
+    ----------
+    score : maps (length, number of the repeat) to a score, higher is better, on cases that are neither trained on nor
+        tested on.
+    lengths : steps or passes, ascending, each for example twice the one before.
+    store : folder that keeps finished runs.
+    """
+    pairs = [(length, i) for length in lengths for i in range(repeats)]
+    found = map_all(lambda pair: score(*pair), pairs, "training length", store)
+    scores = np.array(found, dtype=float).reshape(len(lengths), repeats)
+    chosen, _ = choose_setting({"score": scores})
+    return Plateau(tuple(lengths), scores, lengths[chosen])

@@ -16,7 +16,7 @@ from sslbook.train import History
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999"]
 
 
-FAMILY_STYLE = {"trivial": ":", "classical": "--", "supervised": "-.", "ssl": "-"}
+FAMILY_STYLE = {"trivial": ":", "classical": "--", "untrained": (0, (5, 2, 1, 2, 1, 2)), "supervised": "-.", "ssl": "-"}
 
 
 STYLE = {
@@ -94,7 +94,8 @@ def label_budget_curve(
         mean, low, high = np.array([study.interval(metric, name, b) for b in budgets]).T
         offset = np.array(budgets) * 1.04 ** (i - len(names) / 2)
         color = PALETTE[i % len(PALETTE)]
-        ax.plot(offset, mean, FAMILY_STYLE[families[name]], color=color, marker="o", markersize=4, label=name)
+        style = FAMILY_STYLE[families[name]]
+        ax.plot(offset, mean, linestyle=style, color=color, marker="o", markersize=4, label=name)
         ax.vlines(offset, low, high, color=color, alpha=0.5, linewidth=1.2)
     ax.set_xscale("log")
     ax.set_xticks(study.budgets, [f"{b:,}" for b in study.budgets])

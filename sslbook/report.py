@@ -19,11 +19,13 @@ import pandas as pd
 from IPython.display import display
 
 if TYPE_CHECKING:  # reading records needs no torch
+    from sslbook.intervals import Spread
     from sslbook.study import Study
     from sslbook.verdict import LabelsSaved, Verdict
 
 
 MIME = "application/vnd.sslbook.record+json"
+VARIANCE = "sslbook.variance"  # in the metadata of an output with a record
 
 
 NAME = re.compile(r"[a-z0-9_]+/[a-z0-9_]+(@[0-9a-z_]+)?")
@@ -50,8 +52,9 @@ class Recorder:
             raise ValueError(f"source is {self.source!r}; give 'real' or 'simulated'.")
 
     def __call__(
-        self, name: str, value: float, low: float | None = None, high: float | None = None, unit: str = "", n: int = 1
-    ) -> None:
+        self, name: str, value: float, low: float | None = None, high: float | None = None, unit: str = "", n: int = 1,
+        spread: Spread | None = None, repeats: tuple[int, int] = (1, 1),
+    ) -> None:  # fmt: skip
         """Display one record.
 
         Parameters
@@ -61,6 +64,8 @@ class Recorder:
         low, high : its 95 % interval; None where none applies.
         unit : of the value; empty for a share or a score.
         n : number of runs behind it.
+        spread, repeats : variance components of the figure and the draws and seeds it was found with; kept beside the
+            record, so that another run can be held against it (see ``sslbook.evidence``).
 
         Raises
         ------
@@ -75,7 +80,27 @@ class Recorder:
         record = dict(name=name, value=value, low=low, high=high, unit=unit, n=int(n),
                       source=self.source, dataset=self.dataset)  # fmt: skip
         text = f"{_simulated(self.source)}{name} = {_value_text(record)} (n = {n})"
-        display({MIME: record, "text/plain": text}, raw=True)
+        beside = {} if spread is None else {VARIANCE: spread.components | {"repeats": list(repeats)}}
+        display({MIME: record, "text/plain": text}, raw=True, metadata=beside)
+
+    def scores(self, study: Study, metric: str, name: str | None = None, all_from: float = math.inf) -> None:
+        """Display a record of the score of every method at every budget of a study.
+
+        Parameters
+        ----------
+        name : of the records before the @, with ``{}`` for the method; None for ``metric/{}``.
+        all_from : budgets from this one on are called "all".
+        """
+        for (method, budget), runs in study.frame.groupby(["method", "budget"], sort=False):
+            repeats = runs["draw"].nunique(), runs["seed"].nunique()
+            interval, spread = study.interval(metric, method, budget), study.spread(metric, {method: 1.0}, budget)
+            at = budget if budget < all_from else "all"
+            self(f"{(name or metric + '/{}').format(method)}@{at}", *interval, "", len(runs), spread, repeats)
+
+    def difference(self, name: str, verdict: Verdict) -> None:
+        """Display a record of the difference that a verdict is about."""
+        v = verdict
+        self(name, v.difference, v.low, v.high, "", v.n, v.spread, v.repeats)
 
 
 def _number(name: str, number: float | None) -> float | None:
@@ -94,6 +119,13 @@ def records_in(source: str | Path | dict | Iterable[dict]) -> list[Record]:
     if isinstance(source, dict):
         source = [output for cell in source["cells"] for output in cell.get("outputs", ())]
     return [dict(output["data"][MIME]) for output in source if MIME in output.get("data", ())]
+
+
+def variances_in(notebook: dict) -> dict[str, dict]:
+    """Variance components that stand beside the records of a notebook, by the name of the record."""
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    kept = [output for output in outputs if VARIANCE in output.get("metadata", ())]
+    return {output["data"][MIME]["name"]: output["metadata"][VARIANCE] for output in kept}
 
 
 def results_table(records: Sequence[Record]) -> str:
@@ -267,10 +299,14 @@ def decision_memo(
 ) -> DecisionMemo:
     """Turn a study and its verdicts into a memo; its budgets count what those of the study do (``Study.unit``).
 
+    A method is recommended at a budget where it gains in every verdict, the labels it surely saves are worth more than
+    its compute, and no method that costs less compute scores better. A verdict may well be in money: a metric of the
+    study that counts euros at the capacity that binds.
+
     Parameters
     ----------
     study : the runs; the scores are in the metric of the first verdict.
-    verdicts : comparisons of the methods that cost extra with those that would do without.
+    verdicts : comparisons of the methods that cost extra with the best of those that would do without, like with like.
     savings : labels saved; the lower end of the interval is what counts as saved.
     cost_per_label, cost_per_cpu_hour : in ``currency``; a label is one unit of the budget.
     source : "real" or "simulated", as the data say.
@@ -287,8 +323,10 @@ def decision_memo(
     scores = scores.join(runs[["seconds", "peak_mb"]])
     scores["compute_cost"] = (scores["setup_seconds"] + scores["seconds"]) / 3600 * cost_per_cpu_hour
     compute = scores.set_index(["method", "budget"])["compute_cost"].to_dict()
+    asked = dict.fromkeys((v.method, v.budget) for v in verdicts)
+    reasons = {key: _against(study, verdicts, savings, compute, cost_per_label, *key) for key in asked}
     return DecisionMemo(
-        recommendation=_simulated(source) + _recommend(verdicts, savings, compute, cost_per_label),
+        recommendation=_simulated(source) + _recommend(reasons, verdicts[0].unit),
         scores=scores,
         verdicts=tuple(map(str, verdicts)),
         savings=tuple(_saving(s, compute[s.method, s.budget], cost_per_label, currency) for s in savings),
@@ -299,34 +337,50 @@ def decision_memo(
     )
 
 
-def _recommend(
-    verdicts: Sequence[Verdict], savings: Sequence[LabelsSaved], compute: dict[tuple[str, int], float], price: float
-) -> str:
-    """Pay where every comparison is won and the labels surely saved are worth more than the compute."""
-    cheap = {(s.method, s.budget) for s in savings if not s.low * price > compute[s.method, s.budget]}
-    parts = []
-    for method in dict.fromkeys(v.method for v in verdicts):
-        outcomes: dict[str, list[int]] = {}
-        for budget in sorted({v.budget for v in verdicts if v.method == method}):
-            conclusions = [v.conclusion for v in verdicts if (v.method, v.budget) == (method, budget)]
-            lost = [c for c in ("worse", "no difference shown") if c in conclusions]
-            if (method, budget) in cheap and not lost:
-                lost = [f"the {verdicts[0].unit} it surely saves cost less than the compute"]
-            outcomes.setdefault(lost[0] if lost else "", []).append(budget)
-        for reason, budgets in outcomes.items():
-            at = f"{method} at {_join([f'{b:,}' for b in budgets])} {verdicts[0].unit}"
-            parts.append(f"do not pay for {at} ({reason})" if reason else f"pay for {at}")
+def _against(
+    study: Study, verdicts: Sequence[Verdict], savings: Sequence[LabelsSaved], compute: dict[tuple[str, int], float],
+    price: float, method: str, budget: int,
+) -> tuple[str, str]:  # fmt: skip
+    """What speaks against paying for a method at a budget: what to do, and why; ("pay for", "") if nothing does."""
+    from sslbook.verdict import compare
+
+    mine = [v for v in verdicts if (v.method, v.budget) == (method, budget)]
+    outcomes = [v.outcome for v in mine]
+    for outcome in ("loss", "no gain worth having", "too few runs", "undecided"):
+        if outcome in outcomes:
+            return ("do not pay for" if outcome in ("loss", "no gain worth having") else "not settled:", outcome)
+    for saved in savings:
+        worth = saved.clipped(saved.low) * price
+        if (saved.method, saved.budget) == (method, budget) and not worth > compute[method, budget]:
+            return "do not pay for", f"the {study.unit} it surely saves cost less than the compute"
+    for other in study.methods():
+        cheaper = compute.get((other, budget), math.inf) < compute[method, budget]
+        if cheaper and compare(study, mine[0].metric, method, other, budget).outcome == "loss":
+            return "do not pay for", f"{other} costs less and scores better"
+    return "pay for", ""
+
+
+def _recommend(reasons: dict[tuple[str, int], tuple[str, str]], unit: str) -> str:
+    """One sentence: methods and budgets to pay for, those that are not settled, those not to pay for, and why."""
+    grouped: dict[tuple[str, str, str], list[int]] = {}
+    for (method, budget), (what, why) in sorted(reasons.items(), key=lambda item: item[0][1]):
+        grouped.setdefault((what, method, why), []).append(budget)
+    first = {"pay for": 0, "not settled:": 1, "do not pay for": 2}
+    parts = [
+        f"{what} {method} at {_join([f'{b:,}' for b in budgets])} {unit}{f' ({why})' if why else ''}"
+        for (what, method, why), budgets in sorted(grouped.items(), key=lambda item: first[item[0][0]])
+    ]
     sentence = "; ".join(parts) + "."
     return sentence[0].upper() + sentence[1:]
 
 
 def _saving(saved: LabelsSaved, compute: float, price: float, currency: str) -> str:
-    return (
-        f"{saved.method} with {saved.budget:,} {saved.unit} scores like {saved.versus} with {saved.bound} "
-        f"{saved.equivalent_budget:,.0f}: {saved.bound} {saved.saved:,.0f} {saved.unit} saved "
-        f"[{saved.low:,.0f}, {saved.high:,.0f}], worth {currency} {saved.saved * price:,.2f} "
-        f"[{saved.low * price:,.2f}, {saved.high * price:,.2f}], for {currency} {compute:,.4f} of compute"
-    )
+    """Labels saved in money; no amount where the interval reaches 0."""
+    if not saved.low > 0:
+        return f"{saved}: no saving is sure, so it has no price"
+    low, high = (f"{currency} {saved.clipped(s) * price:,.2f}" for s in (saved.low, saved.high))
+    more = " or more" if math.isinf(saved.high) else ""
+    return f"{saved}, worth {low} to {high}{more}, for {currency} {compute:,.4f} of compute"
 
 
 def _join(items: Sequence[str]) -> str:

@@ -8,15 +8,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
+from sslbook.augment.tensors import Cases, take
 from sslbook.draws import draw_labels
-from sslbook.metrics import Metric, Prediction, bootstrap_weights, classification_metrics, percentiles
+from sslbook.finetune import Recipe, fine_tune
+from sslbook.intervals import Spread, spread
+from sslbook.metrics import Metric, Metrics, Prediction, bootstrap_weights, classification_metrics
 from sslbook.parallel import measure, run_all
 from sslbook.probes import linear_probe
 from sslbook.runs import Run, Store
 
-FAMILIES = ("trivial", "classical", "supervised", "ssl")
-BLOCK = 2**21  # weights of bootstrap samples that are float at once: 16 MB
+FAMILIES = ("trivial", "classical", "untrained", "supervised", "ssl")
+RANDOM = ("untrained", "supervised", "ssl")  # families that start from random weights: one seed of them is an anecdote
+BLOCK = 2**22  # weights of bootstrap samples that are float at once: 16 MB
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,11 @@ class Method:
     Attributes
     ----------
     name : as it appears in tables and records.
-    family : "trivial", "classical", "supervised" or "ssl".
+    family : "trivial", "classical", "untrained" (features of random weights), "supervised" or "ssl".
     fit : maps (indices of the drawn cases, seed) to a prediction for the test cases, whatever the metrics understand.
-    seeds : repeats of what is random in the method itself, a pretraining for example.
-    crossed : True runs every seed on every draw; False gives draw i the seed i modulo the number of seeds. At the full
-        budget there is one draw, and every seed runs.
+        What it scores by cross-validation inside the drawn labels it reports as ``prediction.cv_scores``, by metric.
+    seeds : repeats of what is random in the method itself, a pretraining for example; every seed runs on every draw.
+    encoder : what the seeds are seeds of. Methods that name the same one are compared seed by seed.
     draws : run on the first so many draws only; None means all.
     budgets : run at these budgets only; None means all.
     setup_seconds : CPU-seconds spent once before any label is seen (pretraining), per seed.
@@ -45,7 +50,7 @@ class Method:
     family: str
     fit: Callable[[np.ndarray, int], Any]
     seeds: tuple[int, ...] = (0,)
-    crossed: bool = True
+    encoder: str = ""
     draws: int | None = None
     budgets: tuple[int, ...] | None = None
     setup_seconds: float = 0.0
@@ -59,11 +64,13 @@ class Method:
 
 def probe_method(
     name: str, family: str, features: Sequence[tuple[np.ndarray, np.ndarray]], labels: np.ndarray,
-    groups: np.ndarray | None = None, sample_weight: np.ndarray | None = None, **settings,
+    groups: np.ndarray | None = None, sample_weight: np.ndarray | None = None,
+    metrics: Metrics = classification_metrics, **settings: Any,
 ) -> Method:  # fmt: skip
     """A linear probe on frozen features, one (train, test) pair of feature arrays per seed.
 
-    ``groups`` and ``sample_weight``, shape (n,) as the labels, go to ``linear_probe``; settings to ``Method``.
+    ``groups`` and ``sample_weight``, shape (n,) as the labels, and ``metrics`` go to ``linear_probe``; settings to
+    ``Method``.
     """
     labels = checked_labels("training", labels)
     n_classes = int(labels.max()) + 1
@@ -71,9 +78,35 @@ def probe_method(
     def fit(index: np.ndarray, seed: int) -> Prediction:
         train, test = features[seed]
         folds, weight = (None if x is None else x[index] for x in (groups, sample_weight))
-        return linear_probe(train[index], labels[index], test, n_classes, seed, folds, weight)
+        return linear_probe(train[index], labels[index], test, n_classes, seed, folds, weight, metrics)
 
     return Method(name, family, fit, seeds=tuple(range(len(features))), **settings)
+
+
+def network_method(
+    name: str, family: str, starts: Sequence[nn.Module], cases: Cases, labels: np.ndarray, test_cases: Cases,
+    recipe: Recipe, groups: np.ndarray | None = None, metrics: Metrics = classification_metrics, **settings: Any,
+) -> Method:  # fmt: skip
+    """A network that is trained as a whole by ``fine_tune``, from one start per seed.
+
+    The contrast that isolates pretraining is two of these that differ in ``starts`` alone: random and pretrained.
+
+    Parameters
+    ----------
+    starts : encoders, not changed.
+    cases, test_cases : what the encoders read.
+    labels, groups : arrays, shape (n,), of all cases that may be drawn.
+    settings : of ``Method``.
+    """
+    labels = checked_labels("training", labels)
+    n_classes = int(labels.max()) + 1
+
+    def fit(index: np.ndarray, seed: int) -> Prediction:
+        folds = None if groups is None else groups[index]
+        drawn = take(cases, index), labels[index], test_cases
+        return fine_tune(starts[seed], *drawn, n_classes, recipe, seed, folds, metrics)
+
+    return Method(name, family, fit, seeds=tuple(range(len(starts))), **settings)
 
 
 @dataclass
@@ -82,15 +115,19 @@ class Study:
 
     Attributes
     ----------
-    frame : one row per run: method, family, budget, draw, seed, one column per metric, seconds (CPU), peak_mb.
+    frame : one row per run: method, family, budget, draw, seed, for every metric its score and, as ``cv_NAME``, the one
+        by cross-validation inside the drawn labels, seconds (CPU), peak_mb.
     predictions : what each run returned, in the order of the rows.
     metrics : by name.
     n_test : number of test cases.
     setup_seconds : of each method.
     groups : patients (or the like) of the test cases, resampled together; None if every case stands alone.
-    replicates : bootstrap resamples behind every interval.
+    encoders : by method, what its seeds are seeds of.
+    replicates : bootstrap resamples of the test cases.
     test_weights : float array, shape (n_test,), how many cases a test case stands for; None if one each.
     unit : what a budget counts, in words: "labels", "fraud cards".
+    single : budgets of which there is only one way to draw, as of all labels; what is said of them is said of these
+        very labels.
     """
 
     frame: pd.DataFrame
@@ -98,10 +135,12 @@ class Study:
     metrics: dict[str, Metric]
     n_test: int
     setup_seconds: dict[str, float]
+    encoders: dict[str, str] = field(default_factory=dict)
     groups: np.ndarray | None = None
     replicates: int = 1000
     test_weights: np.ndarray | None = None
     unit: str = "labels"
+    single: frozenset[int] = frozenset()
     _cache: dict = field(default_factory=dict, repr=False)
 
     @property
@@ -132,61 +171,114 @@ class Study:
             raise ValueError(f"the study has no run of {method!r} at {budget} {self.unit}; it has {self.methods()}.")
         return rows
 
-    def bootstrap(self, metric: str, method: str, budget: int, draws: Sequence[int] | None = None) -> np.ndarray:
-        """Mean score of a method in every bootstrap replicate, shape (replicates,).
+    def grid(self, column: str, method: str, budget: int, draws: Sequence[int] | None = None) -> np.ndarray:
+        """A column of the frame for one method at one budget, shape (draws, seeds)."""
+        runs = self.runs(method, budget)
+        runs = runs if draws is None else runs[runs["draw"].isin(draws)]
+        return runs.pivot(index="draw", columns="seed", values=column).to_numpy()
 
-        A replicate resamples the test cases, the label draws and the method's seeds. The test cases and draws of
-        replicate i are the same for all methods, so differences are paired.
+    def spread(self, metric: str, weights: dict[str, float], budget: int, draws: Sequence[int] | None = None) -> Spread:
+        """Variance of a weighted sum of mean scores, by its sources.
+
+        Methods on one encoder are summed seed by seed, others have seeds of their own; the draws and the test cases,
+        groups of them together, are the same for all.
+
+        Parameters
+        ----------
+        weights : by method, {"a": 1, "b": -1} for the difference of two.
+        draws : only these; None means all, which must then be the same for all methods.
+        """
+        parts: dict[tuple, np.ndarray] = {}
+        for method, weight in weights.items():
+            seeds = tuple(self.runs(method, budget)["seed"].unique())
+            key = (self.encoders.get(method) or (method,), seeds)
+            parts[key] = parts.get(key, 0) + weight * self.grid(metric, method, budget, draws)
+        units = self.n_test if self.groups is None else len(np.unique(self.groups))
+        return spread(list(parts.values()), self._of_cases(metric, weights, budget, draws, units), units)
+
+    def _of_cases(
+        self, metric: str, weights: dict[str, float], budget: int, draws: Sequence[int] | None, units: int
+    ) -> float:
+        """Variance of a weighted sum of mean scores that comes from the test cases."""
+        if self.metrics[metric].per_case is None:
+            values = sum(w * self.replicated(metric, name, budget, draws) for name, w in weights.items())
+            return float(np.nanvar(values, ddof=1)) * units / (units - 1)
+        values = sum(w * self._per_case(metric, name, budget, draws) for name, w in weights.items())
+        share = np.full(self.n_test, 1.0) if self.test_weights is None else self.test_weights
+        influence = share * (values - np.average(values, weights=share)) / share.sum()
+        if self.groups is not None:
+            influence = np.bincount(np.unique(self.groups, return_inverse=True)[1], influence)
+        return float((influence**2).sum()) * units / (units - 1)
+
+    def _predicted(self, method: str, budget: int, draws: Sequence[int] | None) -> list[Any]:
+        runs = self.runs(method, budget)
+        return [self.predictions[i] for i in runs.index[slice(None) if draws is None else runs["draw"].isin(draws)]]
+
+    def _per_case(self, metric: str, method: str, budget: int, draws: Sequence[int] | None) -> np.ndarray:
+        runs = [self.metrics[metric].per_case(said) for said in self._predicted(method, budget, draws)]
+        return np.mean(runs, axis=0)
+
+    def replicated(self, metric: str, method: str, budget: int, draws: Sequence[int] | None = None) -> np.ndarray:
+        """Mean score of all runs of a method in every bootstrap sample of the test cases, shape (replicates,).
+
+        The samples are the same for all methods.
         """
         key = (metric, method, budget, None if draws is None else tuple(draws))
         if key not in self._cache:
-            runs = self._replicate_runs(metric, method, budget, draws)
-            n_draws, n_seeds, n = runs.shape
-            shared, own = np.random.default_rng(1), np.random.default_rng(len(method) + sum(map(ord, method)))
-            draw = shared.integers(n_draws, size=(n, n_draws, 1))
-            seed = own.integers(n_seeds, size=(n, 1, n_seeds))
-            self._cache[key] = np.nanmean(runs[draw, seed, np.arange(n)[:, None, None]], axis=(1, 2))
+            score, runs = self.metrics[metric], self._predicted(method, budget, draws)
+            blocks = [np.mean([score(said, weights) for said in runs], axis=0) for weights in self._resamples()]
+            self._cache[key] = np.concatenate(blocks)
         return self._cache[key]
-
-    def _replicate_runs(self, metric: str, method: str, budget: int, draws: Sequence[int] | None) -> np.ndarray:
-        """Scores of every run in every resample of the test cases, shape (draws, seeds, replicates)."""
-        rows = self.runs(method, budget)
-        if draws is not None:
-            rows = rows[rows["draw"].isin(draws)]
-        by_draw = [[self.predictions[i] for i in runs.index] for _, runs in rows.groupby("draw")]
-        blocks = [
-            [[self.metrics[metric](prediction, weights) for prediction in runs] for runs in by_draw]
-            for weights in self._resamples()
-        ]
-        return np.concatenate(blocks, axis=2)
 
     def _resamples(self) -> Iterator[np.ndarray]:
         """Weights of the test cases in every replicate, in blocks of rows of shape (replicates, n_test)."""
         if "counts" not in self._cache:
             self._cache["counts"] = bootstrap_weights(self.n_test, self.replicates, 0, self.groups, np.uint8)
+        share = np.float32(1) if self.test_weights is None else self.test_weights.astype(np.float32)
         for counts in np.array_split(self._cache["counts"], -(-self.replicates * self.n_test // BLOCK)):
-            yield counts * (1.0 if self.test_weights is None else self.test_weights)
+            yield counts * share
 
     def interval(self, metric: str, method: str, budget: int) -> tuple[float, float, float]:
-        """Mean score with its 95 % interval."""
-        mean = self.runs(method, budget)[metric].mean()
-        return (float(mean), *percentiles(self.bootstrap(metric, method, budget)))
+        """Mean score with its 95 % interval: draws, seeds and test cases might have been others."""
+        mean = float(self.runs(method, budget)[metric].mean())
+        half = self.spread(metric, {method: 1.0}, budget).half_width
+        return mean, mean - half, mean + half
+
+    def enough(self, methods: Sequence[str], budget: int, draws: Sequence[int]) -> bool:
+        """Whether so many runs may give a verdict: 5 draws, unless there is only one way to draw, and 3 seeds.
+
+        Families in which nothing is random ("trivial", "classical") need no seeds.
+        """
+        runs = [self.runs(name, budget) for name in methods]
+        seeded = all(r["family"].iloc[0] not in RANDOM or r["seed"].nunique() >= 3 for r in runs)
+        return seeded and (budget in self.single or len(draws) >= 5)
 
     def best_other(self, metric: str, budget: int) -> str:
-        """The method without self-supervision that scores best at a budget.
+        """The method without self-supervision with the best score by cross-validation inside the drawn labels.
 
-        One that ran on some of the draws only has to beat the best of the others on those draws: a mean over a few
-        draws is not comparable with a mean over all.
+        Never the best on the test: among equal rivals that would pick the luckiest. Only methods that ran on every draw
+        of this budget can be chosen, for a mean over a few draws is not comparable with a mean over all.
+
+        Raises
+        ------
+        ValueError
+            If a method does not report its score by cross-validation.
         """
+        means = self.metrics[metric].sign * self.cv_means(metric, budget)
+        return str(means.idxmax())
+
+    def cv_means(self, metric: str, budget: int) -> pd.Series:
+        """Mean score by cross-validation of the methods without self-supervision that ran on every draw."""
         rows = self.frame[(self.frame["budget"] == budget) & (self.frame["family"] != "ssl")]
-        by_draw = self.metrics[metric].sign * rows.pivot_table(index="draw", columns="method", values=metric)
-        by_draw = by_draw[[name for name in self.methods() if name in by_draw]]
-        most_draws_first = by_draw[by_draw.count().sort_values(ascending=False, kind="stable").index]
-        best = most_draws_first.columns[0]
-        for name in most_draws_first.columns[1:]:
-            both = by_draw[[best, name]].dropna().mean()
-            best = name if both[name] > both[best] else best
-        return str(best)
+        draws = rows.groupby("method", sort=False)["draw"].nunique()
+        rows = rows[rows["method"].isin(draws.index[draws == draws.max()])]
+        means = rows.groupby("method", sort=False)[f"cv_{metric}"].mean()
+        for name in means.index[means.isna()]:
+            raise ValueError(
+                f"{name} reports no {metric} by cross-validation at {budget} {self.unit}, and rivals are chosen by it; "
+                f"let its predictions have cv_scores={{{metric!r}: ...}}."
+            )
+        return means
 
     def costs(self) -> pd.DataFrame:
         """CPU-seconds to prepare (once), CPU-seconds and memory per run at the largest budget, one row per method."""
@@ -324,8 +416,12 @@ def budget_study(
         for (method, budget, i, seed), (_, scores) in zip(plan, results, strict=True)
     ]
     setup = {method.name: method.setup_seconds for method in methods}
+    encoders = {method.name: method.encoder for method in methods}
     predictions = [prediction for prediction, _ in results]
-    return Study(pd.DataFrame(rows), predictions, metrics, n_test, setup, groups, replicates, test_weights, unit)
+    return Study(
+        pd.DataFrame(rows), predictions, metrics, n_test, setup, encoders, groups, replicates, test_weights, unit,
+        frozenset(budget for budget in budgets if _single(drawn, budget)),
+    )  # fmt: skip
 
 
 def _scored(fit: Callable, metrics: dict[str, Metric], weights: np.ndarray | None) -> Callable:
@@ -338,6 +434,8 @@ def _scored(fit: Callable, metrics: dict[str, Metric], weights: np.ndarray | Non
         for name, score in scores.items():
             if not np.isfinite(score):
                 raise ValueError(f"its {name} is {score}; look for NaN or infinite values in what it predicts.")
+        for name in metrics:
+            scores[f"cv_{name}"] = float(getattr(prediction, "cv_scores", {}).get(name, np.nan))
         return prediction, scores | {"seconds": cost.seconds, "peak_mb": cost.peak_mb}
 
     return run
@@ -345,12 +443,15 @@ def _scored(fit: Callable, metrics: dict[str, Metric], weights: np.ndarray | Non
 
 def _planned(methods: Sequence[Method], budget: int, draws: int, drawn: dict) -> Iterator[tuple[Method, int, int, int]]:
     """The (method, budget, draw, seed) of every run at one budget; where all draws are the same, every seed runs."""
-    ways = [np.sort(index) for (b, _), index in drawn.items() if b == budget]
-    single = all(np.array_equal(way, ways[0]) for way in ways)
     for method in methods:
         if method.budgets is not None and budget not in method.budgets:
             continue
-        for i in range(1 if single else min(draws, method.draws or draws)):
-            seeds = method.seeds if method.crossed or single else (method.seeds[i % len(method.seeds)],)
-            for seed in seeds:
+        for i in range(1 if _single(drawn, budget) else min(draws, method.draws or draws)):
+            for seed in method.seeds:
                 yield method, budget, i, seed
+
+
+def _single(drawn: dict, budget: int) -> bool:
+    """Whether there is only one way to draw."""
+    ways = [np.sort(index) for (b, _), index in drawn.items() if b == budget]
+    return all(np.array_equal(way, ways[0]) for way in ways)

@@ -7,9 +7,16 @@ import lightgbm
 import numpy as np
 import pytest
 
-from sslbook.baselines import boosted_trees, isolation_forest, majority, prevalence, principal_components
+from sslbook.baselines import TREES, boosted_trees, isolation_forest, majority, prevalence, principal_components
 from sslbook.domains.imaging.methods import pixels
-from sslbook.metrics.classification import average_precision, balanced_accuracy, roc_auc
+from sslbook.metrics.base import Metric
+from sslbook.metrics.classification import (
+    average_precision,
+    balanced_accuracy,
+    classification_metrics,
+    rare_finding_metrics,
+    roc_auc,
+)
 from sslbook.probes import linear_probe
 
 
@@ -24,6 +31,13 @@ def test_majority_scores_chance():
     prediction = majority(np.array([1, 1, 0]), 50, 2)
     assert roc_auc(labels, prediction.scores) == 0.5
     assert balanced_accuracy(labels, prediction.decisions) == 0.5
+
+
+def test_a_constant_reports_what_constants_score():
+    labels = np.array([1, 1, 0, 1])
+    assert majority(labels, 5, 2).cv_scores == {"auc": 0.5, "balanced_accuracy": 0.5}
+    assert prevalence(labels, 5).cv_scores == {"average_precision": 0.75, "auc": 0.5}
+    assert np.isnan(majority(labels, 5, 3).cv_scores["auc"]), "a class was not drawn"
 
 
 def test_pixels_are_rows_between_0_and_1():
@@ -45,6 +59,33 @@ def test_principal_components_are_fitted_on_the_pool_alone():
     assert abs(np.corrcoef(first[:, 0], pool[:, 0])[0, 1]) > 0.999
     assert abs(np.corrcoef(second[:, 0], other[:, 1])[0, 1]) < 0.9, "axes come from the pool, not from the others"
     np.testing.assert_allclose(np.abs(principal_components(pool, pool, components=2)[1]), np.abs(first), atol=1e-4)
+
+
+def test_principal_components_keep_their_proportions_on_one_scale():
+    pool = np.random.default_rng(0).normal(size=(3000, 4)) * [8.0, 4.0, 2.0, 1.0] + 5
+    first, other = principal_components(pool, pool + 1, components=3)
+    variances = first.var(axis=0)
+    assert variances.mean() == pytest.approx(1, rel=1e-4)
+    np.testing.assert_allclose(variances / variances[0], [1, 1 / 4, 1 / 16], rtol=0.1)
+    assert first.dtype == other.dtype == np.float32
+    assert np.abs(other.mean(axis=0)).max() > 0.05, "centre and scale are those of the pool"
+    with np.errstate(invalid="ignore"):
+        assert (principal_components(np.ones((5, 3)))[0] == 0).all()
+
+
+def test_whitening_hurts_a_probe_of_few_labels():
+    gains = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(520) % 2
+        noise = rng.normal(size=(520, 30)) * np.r_[3.0, np.full(29, 0.5)]
+        parts = principal_components(noise + np.r_[3.0, np.zeros(29)] * labels[:, None], components=30)[0]
+        aucs = [
+            roc_auc(labels[20:], linear_probe(x[:20], labels[:20], x[20:], 2, seed).scores)
+            for x in (parts, parts / parts.std(axis=0))
+        ]
+        gains.append(aucs[0] - aucs[1])
+    assert np.mean(gains) > 0.03
 
 
 @pytest.mark.parametrize("shape", [(4, 30), (30, 4)])
@@ -113,6 +154,38 @@ def test_trees_of_one_thread_on_folds_of_whole_cards_with_the_weights_given():
     assert weighted.scores[:, 1].mean() < boosted_trees(features, labels, features).scores[:, 1].mean() / 2
 
 
+def test_all_labels_train_the_trees_and_the_metric_given_chooses_them():
+    features, labels = interaction(400, 0, rate=0.3)
+    chosen = {}
+    for name, metrics in (("ap", rare_finding_metrics), ("classes", classification_metrics)):
+        with mock.patch.object(lightgbm, "train", side_effect=lightgbm.train) as train:
+            said = boosted_trees(features, labels, features, metrics=metrics)
+        assert train.call_args.args[1].num_data() == 400 and train.call_count == 1
+        assert list(said.cv_scores) == list(metrics(labels))
+        chosen[name] = {k: train.call_args.args[0][k] for k in TREES[0]}
+    assert all(c in TREES for c in chosen.values())
+
+    def simple_is_better(labels):
+        return {"sureness": Metric(lambda said, weights=None: np.abs(said.scores - 0.5).mean(), higher_is_better=False)}
+
+    with mock.patch.object(lightgbm, "train", side_effect=lightgbm.train) as train:
+        boosted_trees(features, labels, features, metrics=simple_is_better)
+    assert train.call_args.args[0]["num_leaves"] == 4
+
+
+def test_scores_of_trees_inside_the_labels_are_close_to_those_on_fresh_cases():
+    said, fresh, noise = [], [], []
+    for seed in range(8):
+        (features, labels), (test, truth) = interaction(300, 2 * seed, 0.3), interaction(1000, 2 * seed + 1, 0.3)
+        prediction = boosted_trees(features, labels, test, seed)
+        said.append(list(prediction.cv_scores.values()))
+        fresh.append([average_precision(truth, prediction.scores), roc_auc(truth, prediction.scores)])
+        shuffled = np.random.default_rng(seed).permutation(labels)
+        noise.append(boosted_trees(features, shuffled, test[:1], seed).cv_scores["auc"])
+    np.testing.assert_allclose(np.mean(said, axis=0), np.mean(fresh, axis=0), atol=0.05)
+    assert np.mean(noise) == pytest.approx(0.5, abs=0.05)
+
+
 def test_without_openmp_trees_say_what_to_install(monkeypatch):
     class Broken:
         def find_spec(self, name, path=None, target=None):
@@ -133,6 +206,7 @@ def test_isolation_forest_ranks_outliers_first_and_needs_no_labels():
     assert roc_auc(truth, prediction.scores) > 0.99
     assert prediction.scores.min() >= 0 and prediction.scores.max() <= 1
     assert prediction.decisions.sum() == 10
+    assert prediction.cv_scores == {}, "it has no labels"
     assert np.array_equal(prediction.scores, isolation_forest(pool, test).scores)
     test[3, 0] = np.nan
     assert np.isfinite(isolation_forest(pool, test).scores).all()

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from sslbook import finetune, metrics, study
 from sslbook.augment.views import Augment
 from sslbook.encoders.features import encode
 from sslbook.encoders.residual import ResNet
-from sslbook.finetune import Recipe, fine_tune, fit_classifier, predict
+from sslbook.finetune import Recipe, fine_tune, fit_classifier, predict, training_length
 from sslbook.metrics.classification import balanced_accuracy, roc_auc
 from sslbook.parallel import map_all
 from tests.conftest import refuses
@@ -120,6 +121,58 @@ def test_fine_tune_learns_and_decides():
     assert balanced_accuracy(labels[60:], prediction.decisions) > 0.85
 
 
+@pytest.mark.parametrize("n", [12, 60, 260], ids=["few", "more", "many"])
+def test_the_models_that_vote_are_fitted_on_all_labels_and_are_as_many_at_every_budget(monkeypatch, n):
+    images, labels = bars(300)
+    fitted, voted = [], []
+    original_fit, original_predict = finetune.fit_classifier, finetune.predict
+
+    def fit(encoder, cases, *rest):
+        fitted.append((len(cases), original_fit(encoder, cases, *rest)))
+        return fitted[-1][1]
+
+    def predict(model, cases):
+        if len(cases) == 30:
+            voted.append(model)
+        return original_predict(model, cases)
+
+    monkeypatch.setattr(finetune, "fit_classifier", fit)
+    monkeypatch.setattr(finetune, "predict", predict)
+    quick = Recipe(passes=1, min_steps=2)
+    fine_tune(new_encoder(), images[:n], labels[:n], images[-30:], 2, quick)
+    assert len(voted) == finetune.VOTES
+    assert [size for size, model in fitted if any(model is v for v in voted)] == [n] * finetune.VOTES
+    assert all(size < n for size, model in fitted if not any(model is v for v in voted)), "the threshold is held out"
+
+
+def test_fine_tune_reports_an_honest_score_inside_the_labels():
+    images, labels = bars(460)
+    honest = fine_tune(new_encoder(), images[:60], labels[:60], images[60:], 2, QUICK).cv_scores
+    shuffled = rng(5).permutation(labels)
+    blind = [
+        fine_tune(new_encoder(), images[a : a + 60], shuffled[a : a + 60], images[:10], 2, QUICK).cv_scores["auc"]
+        for a in range(0, 360, 60)
+    ]
+    assert honest["auc"] > 0.9 and honest["balanced_accuracy"] > 0.8
+    assert np.mean(blind) == pytest.approx(0.5, abs=0.12)
+
+
+def test_the_same_start_twice_has_no_favourite():
+    """The pair that isolates pretraining: with equal starts, neither side is preferred."""
+    images, labels = bars(260)
+    quick = Recipe(learning_rate=5e-3, passes=1, min_steps=10)
+    gaps = []
+    for seed in range(12):
+        starts = new_encoder(2 * seed), new_encoder(2 * seed + 1)
+        index = rng(seed).permutation(160)[:24]
+        a, b = (
+            roc_auc(labels[160:], fine_tune(s, images[index], labels[index], images[160:], 2, quick, i).scores)
+            for i, s in enumerate(starts)
+        )
+        gaps.append(a - b)
+    assert abs(np.mean(gaps)) < 3 * np.std(gaps, ddof=1) / np.sqrt(len(gaps))
+
+
 def test_fine_tune_is_the_same_again_whatever_the_number_of_threads():
     images, labels = bars(60)
     recipe = Recipe(Augment(area=(0.5, 1.0), noise=0.1), passes=1, min_steps=12)
@@ -194,3 +247,37 @@ def test_a_network_must_say_that_it_reads_pictures():
     silent.out_features = 4
     with refuses("cases are bytes", "the network must say reads = 'pictures'", error=ValueError):
         fit_classifier(silent, *bars(40), 2, QUICK, seed=0)
+
+
+def test_the_training_length_is_the_shortest_that_no_longer_one_beats():
+    noise = rng(0).normal(0, 0.002, (4, 3))
+
+    def score(length: int, repeat: int) -> float:
+        return 1 - 0.5 ** (min(length, 200) / 50) + noise[int(np.log2(length / 50)), repeat]
+
+    found = training_length(score, (50, 100, 200, 400))
+    assert found.chosen == 200 and found.reached and found.scores.shape == (4, 3)
+    assert str(found).startswith("50: ") and str(found).endswith("200 are enough")
+
+
+def test_a_training_that_still_improves_is_not_called_a_plateau():
+    found = training_length(lambda length, repeat: length / 1000 + repeat / 10, (50, 100, 200))
+    assert found.chosen == 200 and not found.reached
+    assert str(found).endswith("200 are not yet the plateau")
+
+
+def test_a_pair_of_networks_differs_in_its_start_alone(monkeypatch):
+    images, labels = bars(60)
+    seen = []
+
+    def fit(encoder, *given):
+        seen.append((encoder, given))
+        return metrics.Prediction(np.full((20, 2), 0.5), np.zeros(20, int))
+
+    monkeypatch.setattr(study, "fine_tune", fit)
+    starts = [new_encoder(1), new_encoder(2)]
+    for start in starts:
+        study.network_method("net", "supervised", [start], images, labels, images[:20], QUICK).fit(np.arange(40), 0)
+    (first, given), (second, other) = seen
+    assert first is starts[0] and second is starts[1]
+    assert all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in zip(given, other, strict=True))

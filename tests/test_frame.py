@@ -52,7 +52,7 @@ def test_what_the_package_imports_is_declared():
     extras = {group: names(needed) for group, needed in PROJECT["optional-dependencies"].items()}
     assert foreign(node for tree in trees for node in tree.body) <= always
     wherever = foreign(node for tree in trees for node in ast.walk(tree))
-    assert wherever <= always | extras["video"] | extras["cluster"]
+    assert wherever <= always | extras["video"] | extras["cluster"] | extras["evidence"]
 
 
 def test_what_is_declared_is_pinned():

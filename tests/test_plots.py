@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sslbook.metrics.classification import Prediction
-from sslbook.study import Method, Study, label_budget_study
+from sslbook.study import FAMILIES, Method, Study, label_budget_study
 from sslbook.train import History
 
 LABELS, TEST_LABELS = np.array([0, 1] * 100), np.array([0, 1] * 30)
@@ -38,6 +38,7 @@ def small_study() -> Study:
         Method("pixels", "classical", fit_as(0.5)),
         Method("simclr", "ssl", fit_as(1.0), seeds=(0, 1), setup_seconds=1.0),
         Method("late", "supervised", fit_as(1.0), budgets=(200,)),
+        Method("raw", "untrained", fit_as(0.2), seeds=(0, 1), encoder="small network"),
     ]
     study = label_budget_study(methods, LABELS, TEST_LABELS, [10, 200], draws=2)
     study.replicates = 50
@@ -88,6 +89,7 @@ def test_a_photo_is_a_closed_figure_and_a_small_jpeg():
 def test_palette_and_line_styles_tell_methods_apart():
     assert len(set(plots.PALETTE)) == len(plots.PALETTE) >= 8
     assert len(set(plots.FAMILY_STYLE.values())) == len(plots.FAMILY_STYLE)
+    assert set(plots.FAMILY_STYLE) == set(FAMILIES)
 
 
 def test_learning_curve_draws_the_loss_and_every_reference_line():
@@ -120,7 +122,7 @@ def test_label_budget_curve_draws_every_score_with_its_interval():
     assert ax.get_title(loc="left").startswith("SIMULATED")
     assert ax.get_xscale() == "log"
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["10", "200"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["pixels", "simclr", "late"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["pixels", "simclr", "raw", "late"]
     lines = {line.get_label(): line for line in ax.lines}
     assert lines["simclr"].get_ydata().tolist() == pytest.approx(study.scores("auc").loc["simclr"].tolist())
     assert lines["simclr"].get_xdata().tolist() == pytest.approx([10, 200], rel=0.15)

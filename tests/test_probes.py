@@ -2,11 +2,30 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
+from sklearn.metrics import average_precision_score, balanced_accuracy_score, log_loss, roc_auc_score
 
-from sslbook.metrics.base import bootstrap_weights
-from sslbook.metrics.classification import average_precision, balanced_accuracy, recall_at_false_positive_rate, roc_auc
-from sslbook.probes import decide, inner_folds, linear_probe, ridge_probe, standardise
+from sslbook import probes
+from sslbook.metrics.base import Metric, bootstrap_weights
+from sslbook.metrics.classification import (
+    average_precision,
+    balanced_accuracy,
+    classification_metrics,
+    macro_average_precision,
+    rare_finding_metrics,
+    recall_at_false_positive_rate,
+    roc_auc,
+)
+from sslbook.probes import (
+    DEFAULT_C,
+    choose_setting,
+    decide,
+    decided,
+    fold_scores,
+    inner_folds,
+    linear_probe,
+    ridge_probe,
+    standardise,
+)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -176,11 +195,12 @@ def test_many_labels_hold_out_one_fifth_once():
     assert labels[held].mean() == 0.5
 
 
-@pytest.mark.parametrize("rare", [2, 3, 4, 5, 6, 9])
+@pytest.mark.parametrize("rare", [2, 3, 4, 5, 6, 9, 24])
 def test_a_rare_class_is_held_out_too_when_labels_are_many(rare):
     labels = (np.arange(471) < rare).astype(int)
     for seed in range(5):
-        assert all(set(labels[held]) == {0, 1} for _, held in inner_folds(labels, seed))
+        folds = list(inner_folds(labels, seed))
+        assert len(folds) == min(rare, 5) and all(set(labels[held]) == {0, 1} for _, held in folds)
     features = rng().normal(size=(471, 2)) + 6 * labels[:, None]
     assert (linear_probe(features, labels, features, n_classes=2).decisions == labels).mean() > 0.98
 
@@ -259,6 +279,102 @@ def test_a_class_that_was_not_held_out_does_not_swallow_all_cases():
     assert decide(np.zeros((40, 3)), labels, scores).tolist() == [0, 1]
 
 
+def recall_of(rule_scores: np.ndarray, labels: np.ndarray) -> float:
+    return balanced_accuracy(labels, decide(two_columns(rule_scores), labels, two_columns(rule_scores)))
+
+
+def sure(z: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-z))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("shift", [0, np.log(9), 2], ids=["balanced training", "true frequencies", "neither"])
+def test_decide_finds_a_good_threshold_however_the_scores_are_meant(shift, seed):
+    labels = (np.arange(600) % 10 == 0).astype(int)
+    scores = sure(rng(seed).normal(3 * labels - 1.5, 1) - shift)
+    assert recall_of(scores, labels) > 0.89, "the best threshold reaches .93"
+
+
+def test_few_cases_do_not_overrule_the_class_frequencies():
+    labels, frequency = np.array([1] * 7 + [0] * 3), []
+    for seed in range(200):
+        scores = two_columns(sure(rng(seed).normal(size=10) * 0.3 + np.log(7 / 3)))
+        frequency.append((decide(scores, labels, scores) == (scores[:, 1] > 0.7)).all())
+    assert np.mean(frequency) > 0.7
+
+
+def test_frequencies_of_weighted_cases():
+    labels, scores = np.array([0] * 5 + [1] * 5), two_columns(np.full(10, 0.2))
+    asked = two_columns(np.array([0.05, 0.3, 0.6]))
+    assert decide(scores, labels, asked).tolist() == [0, 0, 1]
+    assert decide(scores, labels, asked, 1 + 8.0 * (labels == 0)).tolist() == [0, 1, 1], "one in ten is a finding"
+
+
+# ----------------------------------------------------------------------------------------------------- choice
+
+
+def test_of_the_settings_as_good_as_the_best_the_one_nearest_to_the_default():
+    noise = np.array([-0.1, 0.1, 0, 0.05, -0.05])
+    scores = {"auc": np.array([0.5 + 0 * noise, 0.8 - noise, 0.82 - noise, 0.83 + noise, 0.3 + 0 * noise])}
+    assert [choose_setting(scores, default=d)[0] for d in range(5)] == [1, 1, 2, 3, 3]
+    assert choose_setting(scores)[1] == {"auc": pytest.approx(0.8)}
+    assert choose_setting({"loss": -scores["auc"]}, sign=-1, default=2)[0] == 2
+    assert choose_setting(scores, sign=-1, default=0)[0] == 4
+
+
+def test_the_standard_error_is_that_of_the_difference_fold_by_fold():
+    hard = np.array([0.5, 0.9, 0.6, 1.0])  # folds differ much, the settings always by the same
+    assert choose_setting({"auc": np.array([hard - 0.01, hard])})[0] == 1
+
+
+def test_the_first_metric_decides_and_all_are_reported():
+    chosen, cv_scores = choose_setting({"a": np.array([[0.1, 0.1], [0.4, 0.6]]), "b": np.array([[9, 9], [1, 2]])})
+    assert chosen == 1 and cv_scores == {"a": 0.5, "b": 1.5}
+
+
+def test_repeated_folds_are_no_new_labels():
+    behind = np.array([0.1, -0.06, 0.03, -0.01, 0.02])
+    scores = np.stack([0.7 - behind, np.full(5, 0.7)])
+    few, many = ({"auc": np.tile(scores, r)} for r in (1, 20))
+    assert choose_setting(few)[0] == choose_setting(many, repeats=20)[0] == 0
+    assert choose_setting(many)[0] == 1, "a hundred folds of their own would say more"
+
+
+def test_folds_without_a_score_are_left_out():
+    scores = {
+        "auc": np.array([[0.5, np.nan, 0.6], [0.8, np.nan, 0.9]]),
+        "other": np.array([[1.0, 2, 3], [4, np.nan, 8]]),
+    }
+    assert choose_setting(scores) == (1, {"auc": pytest.approx(0.85), "other": 6})
+    chosen, cv_scores = choose_setting({"auc": np.full((4, 3), np.nan)}, default=2)
+    assert chosen == 2 and np.isnan(cv_scores["auc"])
+    assert choose_setting({"auc": np.array([[0.5], [0.6]])})[0] == 1, "one fold has no standard error"
+
+
+def test_the_threshold_of_a_fold_comes_from_the_other_folds():
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    low, high = ((labels, two_columns(np.where(labels, *pair))) for pair in ((0.2, 0.1), (0.9, 0.6)))
+    assert fold_scores([low, high])["balanced_accuracy"].tolist() == [0.5, 0.5], "cut above .6, and below .2"
+    assert fold_scores([low, low])["balanced_accuracy"].tolist() == [1, 1]
+    assert fold_scores([low, high])["auc"].tolist() == [1, 1]
+
+
+def test_a_single_fold_is_dealt_out_into_five():
+    labels = np.repeat([0, 1], 50)
+    fold = (labels, two_columns(rng().random(100)), np.ones(100))
+    values = fold_scores([fold], rare_finding_metrics)
+    assert list(values) == ["average_precision", "auc"] and all(v.shape == (5,) for v in values.values())
+    assert values["auc"].mean() == pytest.approx(roc_auc(labels, fold[1]), abs=0.05)
+
+
+def test_decided_says_what_the_held_out_cases_say():
+    labels = np.arange(60) % 2
+    folds = [(labels[i::3], two_columns(np.clip(0.1 + 0.1 * labels[i::3], 0, 1))) for i in range(3)]
+    said = decided(folds, two_columns(np.array([0.12, 0.18])))
+    assert said.decisions.tolist() == [0, 1]
+    assert said.cv_scores == {"auc": 1, "balanced_accuracy": 1}
+
+
 # ---------------------------------------------------------------------------------------------------- probe
 
 
@@ -314,11 +430,14 @@ def test_a_row_of_weight_three_is_three_rows():
 
 
 def test_probe_that_knows_the_cards_does_not_trust_what_only_tells_cards_apart():
-    cards = np.repeat(np.arange(20), 10)
+    cards = np.repeat(np.arange(40), 5)
     labels = (cards % 2 == 0).astype(int)
-    features = rng(2).normal(size=(20, 10))[cards] + 0.1 * rng().normal(size=(200, 10))
-    fooled, wary = (linear_probe(features, labels, rng(1).normal(size=(300, 10)), 2, groups=g) for g in (None, cards))
-    assert wary.scores[:, 1].std() < 0.1 < 0.3 < fooled.scores[:, 1].std()
+    scores = []
+    for seed in range(6):
+        features = rng(seed).normal(size=(40, 10))[cards] + 0.1 * rng(seed + 50).normal(size=(200, 10))
+        scores.append([linear_probe(features, labels, features, 2, seed, g).cv_scores["auc"] for g in (None, cards)])
+    fooled, wary = np.mean(scores, axis=0)
+    assert wary == pytest.approx(0.5, abs=0.1) and fooled > wary + 0.2
 
 
 def test_test_cases_do_not_change_one_another():
@@ -329,14 +448,106 @@ def test_test_cases_do_not_change_one_another():
     assert alone.decisions[0] == together.decisions[0]
 
 
-def test_strength_of_the_penalty_is_chosen_by_what_held_out_labels_say():
+def log_loss_metrics(labels: np.ndarray) -> dict[str, Metric]:
+    def loss(said, weights=None):
+        return log_loss(labels, said.scores, labels=[0, 1], sample_weight=None if weights is None else weights[0])
+
+    return {"log_loss": Metric(loss, higher_is_better=False)}
+
+
+def test_strength_of_the_penalty_is_chosen_by_the_metric_given():
     features, labels = task(240, d=50, distance=8.0)
-    confidence = []
-    for given in (labels[:40], rng().permutation(labels[:40])):
-        scores = linear_probe(features[:40], given, features[40:], n_classes=2).scores
-        confidence.append(np.abs(scores[:, 1] - 0.5).mean())
-    assert confidence[0] > 0.4, "clear classes allow a weak penalty"
-    assert confidence[1] < 0.15, "noise asks for a strong one"
+    confidence = {}
+    for name, metrics in (("loss", log_loss_metrics), ("ap", rare_finding_metrics)):
+        for kind, given in (("clear", labels[:40]), ("noise", rng().permutation(labels[:40]))):
+            said = linear_probe(features[:40], given, features[40:], n_classes=2, metrics=metrics)
+            confidence[name, kind] = np.abs(said.scores[:, 1] - 0.5).mean()
+            assert list(said.cv_scores) == list(metrics(labels))
+    assert confidence["loss", "clear"] > 0.4, "clear classes allow a weak penalty"
+    assert confidence["loss", "noise"] < 0.15, "noise asks for a strong one"
+    assert confidence["ap", "noise"] > confidence["loss", "noise"] + 0.05, "a ranking does not mind confidence"
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """The grid and the number of cases of every path of fits."""
+    seen, path = [], probes._logistic_path
+    monkeypatch.setattr(
+        probes, "_logistic_path", lambda x, y, w, grid: seen.append((grid, len(x))) or path(x, y, w, grid)
+    )
+    return seen
+
+
+def test_all_labels_train_the_model(fits):
+    for n in (40, 300):
+        features, labels = task(n)
+        linear_probe(features, labels, features, n_classes=2)
+        assert fits[-1][1] == n and len(fits[-1][0]) == 1
+        assert all(cases < n for _, cases in fits[:-1])
+        fits.clear()
+
+
+def test_a_weak_signal_beside_loud_noise_asks_for_a_weak_penalty(fits):
+    labels = np.arange(60) % 2
+    features = np.column_stack([0.3 * labels + 0.03 * rng().normal(size=60), 3 * rng(1).normal(size=(60, 5))])
+    said = linear_probe(features, labels, features, n_classes=2)
+    assert fits[-1][0].item() > fits[0][0][DEFAULT_C] * 5
+    assert said.cv_scores["auc"] > 0.95
+
+
+def test_the_choice_hangs_little_on_the_draw(fits):
+    chosen, best = [], []
+    for seed in range(24):
+        features, labels = task(30, d=20, distance=1.5, seed=2 * seed)
+        fits.clear()
+        linear_probe(features, labels, features, n_classes=2, seed=seed)
+        chosen.append(np.argmin(np.abs(np.log(fits[0][0] / fits[-1][0]))))
+        held = [[] for _ in fits[0][0]]
+        for train, left_out in inner_folds(labels, seed):
+            for scores, model in zip(
+                held,
+                probes._logistic_path(features[train], labels[train], np.ones(len(train)), fits[0][0]),
+                strict=True,
+            ):
+                scores.append(roc_auc(labels[left_out], model.predict_proba(features[left_out])))
+        best.append(np.mean(held, axis=1).argmax())
+    assert np.mean(np.array(chosen) == DEFAULT_C) > 0.6
+    assert np.std(chosen) < 0.7 * np.std(best)
+
+
+@pytest.mark.parametrize("metrics", [classification_metrics, rare_finding_metrics])
+def test_cv_scores_are_close_to_the_scores_on_fresh_cases(metrics):
+    said, fresh = [], []
+    for draw in range(24):
+        features, labels = task(1060, d=20, distance=2.0, seed=2 * draw)
+        prediction = linear_probe(features[:60], labels[:60], features[60:], 2, seed=draw, metrics=metrics)
+        said.append([prediction.cv_scores[name] for name in metrics(labels)])
+        fresh.append([m(prediction).item() for m in metrics(labels[60:]).values()])
+    np.testing.assert_allclose(np.mean(said, axis=0), np.mean(fresh, axis=0), atol=0.035)
+
+
+def test_cv_scores_of_shuffled_labels_are_chance_on_average():
+    values = [
+        list(linear_probe(rng(s).normal(size=(40, 20)), np.arange(40) % 2, np.zeros((1, 20)), 2, s).cv_scores.values())
+        for s in range(40)
+    ]
+    np.testing.assert_allclose(np.mean(values, axis=0), 0.5, atol=0.045)
+
+
+def test_methods_that_are_equal_get_equal_chances():
+    first = []
+    for seed in range(30):
+        labels = np.arange(40) % 2
+        pair = [rng(2 * seed + i).normal(size=(40, 10)) + 0.4 * labels[:, None] for i in range(2)]
+        cv = [linear_probe(x, labels, x, 2, seed).cv_scores["auc"] for x in pair]
+        first.append(np.sign(cv[0] - cv[1]))
+    assert abs(np.mean(first)) < 0.37, "two standard errors"
+
+
+def test_probe_is_the_same_again():
+    features, labels = task(60, distance=1.5)
+    first, again = (linear_probe(features[:30], labels[:30], features, 2, seed=3) for _ in range(2))
+    assert np.array_equal(first.scores, again.scores) and first.cv_scores == again.cv_scores
 
 
 def test_threshold_comes_from_the_labels_given_not_from_the_test_cases():
@@ -376,3 +587,31 @@ def test_the_ridge_probe_is_ridge_regression_at_the_best_leave_one_out_penalty()
     prediction = ridge_probe(features, labels, held)
     np.testing.assert_allclose(prediction.scores, fitted(features, labels, best)(held), atol=1e-6)
     np.testing.assert_array_equal(prediction.decisions, prediction.scores > 0.5)
+
+
+def test_the_ridge_probe_reports_what_it_scores_on_left_out_cases():
+    features = rng().normal(size=(60, 6))
+    labels = (features @ rng(1).normal(size=(6, 3)) + rng(2).normal(size=(60, 3)) > 0.8).astype(int)
+    said = ridge_probe(features, labels, features)
+    penalty = min(np.logspace(0, 5, 11), key=lambda p: np.abs(ridge(features, labels, p) - said.scores).max())
+    left_out = np.empty((60, 3))
+    for i in range(60):
+        rest = np.arange(60) != i
+        left_out[i] = ridge(features[rest], labels[rest], penalty, features[i : i + 1]) - labels[rest].mean(axis=0)
+    expected = macro_average_precision(labels, left_out)
+    assert said.cv_scores == {"average_precision": pytest.approx(expected)}
+    assert expected < macro_average_precision(labels, said.scores)
+
+
+def ridge(x: np.ndarray, y: np.ndarray, penalty: float, asked: np.ndarray | None = None) -> np.ndarray:
+    centred = x - x.mean(axis=0)
+    weights = np.linalg.solve(centred.T @ centred + penalty * np.eye(x.shape[1]), centred.T @ (y - y.mean(axis=0)))
+    return ((x if asked is None else asked) - x.mean(axis=0)) @ weights + y.mean(axis=0)
+
+
+def test_the_ridge_probe_of_labels_without_a_reason_scores_their_share():
+    scores = [
+        ridge_probe(rng(s).normal(size=(60, 10)), (rng(s + 99).random((60, 5)) < 0.3).astype(int), np.zeros((1, 10)))
+        for s in range(40)
+    ]
+    assert np.mean([s.cv_scores["average_precision"] for s in scores]) == pytest.approx(0.34, abs=0.05)

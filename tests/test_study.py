@@ -1,7 +1,7 @@
 """The label-budget study: the same draws for all, what is refused, repeats to the bit, scores, costs and intervals."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
+from scipy.stats import t as student
 
 from sslbook import study as study_module
 from sslbook.draws import draw_labels
@@ -23,7 +24,7 @@ from sslbook.metrics import (
     roc_auc,
 )
 from sslbook.parallel import RunError, measure
-from sslbook.study import Method, Study, checked_labels, label_budget_study, probe_method
+from sslbook.study import RANDOM, Method, Study, checked_labels, label_budget_study, probe_method
 from sslbook.verdict import compare, labels_saved
 from tests.conftest import refuses
 from tests.test_parallel import on
@@ -40,9 +41,10 @@ LABELS = np.array([0, 1] * 500)
 TEST_LABELS = np.array([0, 1] * 60)
 
 
-def stated(score: float) -> Prediction:
-    """A prediction that carries its own score, read by the metric ``score``."""
-    return Prediction(np.full((len(TEST_LABELS), 2), score), np.zeros(len(TEST_LABELS), int))
+def stated(score: float, cv: float | None = None) -> Prediction:
+    """A prediction that carries its own ``score`` on the test and, by cross-validation, the same or another one."""
+    scores, decisions = np.full((len(TEST_LABELS), 2), score), np.zeros(len(TEST_LABELS), int)
+    return Prediction(scores, decisions, {"score": score if cv is None else cv})
 
 
 def stated_score(prediction: Prediction, weights: np.ndarray | None = None) -> np.ndarray:
@@ -59,19 +61,24 @@ def number_of_draw(index: np.ndarray) -> int:
     return draws_of(len(index))[tuple(index)]
 
 
-def study_of(
-    curves: dict[str, tuple[str, dict[int, float]]], wobble=lambda draw, seed: 0.0, study=None, **settings
-) -> Study:
-    """A study whose scores are given: ``{method: (family, {budget: score})}``, plus a wobble per draw and seed."""
+def study_of(curves: dict[str, tuple], wobble=lambda draw, seed: 0.0, study=None, cv_wobble=None, **settings) -> Study:
+    """A study whose scores are given: ``{method: (family, {budget: score})}``, plus a wobble per draw and seed.
 
-    def method(name: str, family: str, curve: dict[int, float]) -> Method:
+    A third entry, ``{budget: score}``, is what the method scores by cross-validation, plus a wobble of its own; without
+    it that is what it scores on the test. Families that start from random weights have three seeds.
+    """
+
+    def method(name: str, family: str, curve: dict[int, float], cv_curve: dict[int, float] | None = None) -> Method:
         def fit(index: np.ndarray, seed: int) -> Prediction:
-            return stated(curve[len(index)] + wobble(number_of_draw(index), seed))
+            where = number_of_draw(index), seed
+            score = curve[len(index)] + wobble(*where)
+            return stated(score, cv_curve and cv_curve[len(index)] + (cv_wobble or wobble)(*where))
 
-        cost = {"setup_seconds": 1.0} if family == "ssl" else {}
-        return Method(name, family, fit, budgets=tuple(curve), **cost, **settings.get(name, {}))
+        usual = {"setup_seconds": 1.0} if family == "ssl" else {}
+        usual |= {"seeds": (0, 1, 2)} if family in RANDOM else {}
+        return Method(name, family, fit, budgets=tuple(curve), **usual | settings.get(name, {}))
 
-    budgets = sorted({budget for _, curve in curves.values() for budget in curve})
+    budgets = sorted({budget for _, curve, *_ in curves.values() for budget in curve})
     methods = [method(name, *curve) for name, curve in curves.items()]
     settings = {"metrics": {"score": Metric(stated_score, perfect=1.0)}} | (study or {})
     return label_budget_study(methods, LABELS, TEST_LABELS, budgets, **settings)
@@ -107,14 +114,15 @@ def test_all_methods_get_the_same_draws():
     assert sorted(log) == sorted(expected)
 
 
-def test_a_seed_per_draw_instead_of_every_seed_on_every_draw():
-    log = []
-    methods = recording_methods(log, b={"seeds": (7, 8), "crossed": False})
-    frame = label_budget_study(methods, LABELS, TEST_LABELS, [10, 1000], draws=5).frame
-    rows = frame[(frame["method"] == "b") & (frame["budget"] == 10)]
-    assert rows["draw"].tolist() == [0, 1, 2, 3, 4]
-    assert rows["seed"].tolist() == [7, 8, 7, 8, 7]
-    assert frame[(frame["method"] == "b") & (frame["budget"] == 1000)]["seed"].tolist() == [7, 8]
+def test_every_seed_runs_on_every_draw_and_once_where_there_is_one_way_to_draw():
+    methods = recording_methods([], b={"seeds": (7, 8), "encoder": "features of b"})
+    study = label_budget_study(methods, LABELS, TEST_LABELS, [10, 1000], draws=5)
+    rows = study.runs("b", 10)
+    assert rows["draw"].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert rows["seed"].tolist() == [7, 8] * 5
+    assert study.runs("b", 1000)[["draw", "seed"]].to_numpy().tolist() == [[0, 7], [0, 8]]
+    assert study.single == {1000}
+    assert study.encoders == {"a": "", "b": "features of b"}
 
 
 def test_a_method_may_run_on_fewer_draws_and_budgets():
@@ -128,16 +136,18 @@ def test_a_method_may_run_on_fewer_draws_and_budgets():
 
 def test_another_rule_of_drawing_and_its_full_budget():
     log = []
-    methods = recording_methods(log, b={"seeds": (7, 8), "crossed": False})
+    methods = recording_methods(log, b={"seeds": (7, 8)})
 
     def rule(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
         """Some of the first twelve cases; at twelve, all of them, in another order each time."""
         return np.random.default_rng(draw).permutation(12)[:budget]
 
-    frame = label_budget_study(methods, LABELS, TEST_LABELS, [3, 12], draws=4, draw=rule).frame
+    study = label_budget_study(methods, LABELS, TEST_LABELS, [3, 12], draws=4, draw=rule)
+    frame = study.frame
     assert frame.groupby(["method", "budget"]).size().to_dict() == {
-        ("a", 3): 4, ("a", 12): 1, ("b", 3): 4, ("b", 12): 2,
+        ("a", 3): 4, ("a", 12): 1, ("b", 3): 8, ("b", 12): 2,
     }  # fmt: skip
+    assert study.single == {12}
     expected = [(row.method, tuple(rule(LABELS, row.budget, row.draw)), row.seed) for row in frame.itertuples()]
     assert sorted(log) == sorted(expected)
 
@@ -172,7 +182,11 @@ def test_thinned_test_cases_count_as_often_as_they_stand_for():
     assert score < average_precision(labels[kept], prediction.scores) - 0.1
     resamples = bootstrap_weights(len(kept), 70, seed=0, groups=cards) * weights
     expected = average_precision(labels[kept], prediction.scores, resamples)
-    np.testing.assert_allclose(study.bootstrap("average_precision", "given", 10), expected)
+    np.testing.assert_allclose(study.replicated("average_precision", "given", 10), expected, rtol=1e-6)
+    spread = study.spread("average_precision", {"given": 1.0}, 10)
+    units = len(np.unique(cards))
+    assert spread.cases == pytest.approx(np.var(expected, ddof=1) * units / (units - 1), rel=1e-5)
+    assert spread.units == units and spread.runs == 0
 
 
 def test_probe_method_hands_over_the_cards_and_weights_of_the_draw():
@@ -272,7 +286,9 @@ def test_labels_of_another_kind_mean_the_same(kind):
 
 
 def test_a_method_of_no_family_or_without_its_cost_is_refused():
-    with refuses("a is of the family 'selfsup'", "choose one of trivial, classical, supervised, ssl", error=ValueError):
+    with refuses(
+        "a is of the family 'selfsup'", "choose one of trivial, classical, untrained, supervised, ssl", error=ValueError
+    ):
         Method("a", "selfsup", print)
     for cost in (0.0, -1.0, float("nan")):
         with refuses("simclr is pretrained", "setup_seconds=history.cpu_seconds", error=ValueError):
@@ -312,9 +328,17 @@ def test_a_score_that_is_no_number_names_the_run(score):
 # ------------------------------------------------------------------------------------------------- regression
 
 
+@dataclass
+class Values:
+    """What a regression says."""
+
+    said: np.ndarray
+    cv_scores: dict[str, float] = field(default_factory=dict)
+
+
 def absolute_error(truth: np.ndarray) -> Metric:
-    def score(prediction: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray | float:
-        error = np.abs(prediction - truth)
+    def score(prediction: Values, weights: np.ndarray | None = None) -> np.ndarray | float:
+        error = np.abs(prediction.said - truth)
         return error.mean() if weights is None else weights @ error / weights.sum(axis=1)
 
     return Metric(score, higher_is_better=False, perfect=0.0)
@@ -326,21 +350,22 @@ def test_a_regression_is_studied_with_a_metric_of_ones_own():
     y, truth = (a @ [2.0, -3.0] + 0.1 * rng.normal(size=len(a)) for a in (x, test_x))
     assert min(y.min(), truth.min()) < -1
 
-    def least_squares(index: np.ndarray, seed: int) -> np.ndarray:
-        return test_x @ np.linalg.lstsq(x[index], y[index], rcond=None)[0]
+    def least_squares(index: np.ndarray, seed: int) -> Values:
+        return Values(test_x @ np.linalg.lstsq(x[index], y[index], rcond=None)[0])
 
-    def mean(index: np.ndarray, seed: int) -> np.ndarray:
-        return np.full(80, y[index].mean())
+    def mean(index: np.ndarray, seed: int) -> Values:
+        left_out = (y[index].sum() - y[index]) / (len(index) - 1)
+        return Values(np.full(80, y[index].mean()), {"mae": np.abs(y[index] - left_out).mean()})
 
-    methods = [Method("mean", "trivial", mean), Method("line", "ssl", least_squares, setup_seconds=1.0)]
-    study = label_budget_study(methods, y, truth, [10, 300], 4, {"mae": absolute_error(truth)}, replicates=200)
-    assert study.frame.groupby("budget").size().to_dict() == {10: 8, 300: 2}
+    methods = [Method("mean", "trivial", mean), Method("line", "ssl", least_squares, (0, 1, 2), setup_seconds=1.0)]
+    study = label_budget_study(methods, y, truth, [10, 300], 5, {"mae": absolute_error(truth)}, replicates=200)
+    assert study.frame.groupby("budget").size().to_dict() == {10: 20, 300: 4}
     for row, said in zip(study.frame.itertuples(), study.predictions, strict=True):
-        assert row.mae == pytest.approx(np.abs(said - truth).mean())
+        assert row.mae == pytest.approx(np.abs(said.said - truth).mean())
     assert study.scores("mae").loc["line", 300] < 0.15 < 1 < study.scores("mae").loc["mean", 300]
     verdict = compare(study, "mae", "line", study.best_other("mae", 10), 10)
-    assert verdict.conclusion == "better" and verdict.high < 0 and verdict.error_reduction > 0.9
-    assert labels_saved(study, "mae", "line", 10).censored
+    assert verdict.outcome == "gain" and verdict.high < 0 and verdict.error_reduction > 0.9
+    assert labels_saved(study, "mae", "line", 10).saved == np.inf
     with refuses("without a label", error=ValueError):
         label_budget_study(methods, np.where(y > 2, np.nan, y), truth, [10], metrics=study.metrics)
 
@@ -442,18 +467,83 @@ def test_best_other_is_the_best_at_that_budget_and_never_self_supervised():
     assert study.best_other("score", 100) == "network"
 
 
-def test_a_rival_of_a_few_draws_must_beat_the_best_of_the_others_on_those_draws():
+def test_best_other_is_chosen_by_cross_validation_and_never_by_the_test():
+    curves = {
+        "lucky": ("classical", {10: 0.9}, {10: 0.7}),
+        "steady": ("supervised", {10: 0.6}, {10: 0.8}),
+        "untrained": ("untrained", {10: 0.7}, {10: 0.75}),
+        "ssl": ("ssl", {10: 0.5}, {10: 0.99}),
+    }
+    study = study_of(curves)
+    assert study.best_other("score", 10) == "steady"
+    assert study.cv_means("score", 10).to_dict() == pytest.approx({"lucky": 0.7, "steady": 0.8, "untrained": 0.75})
+    assert study.frame.groupby("method")["cv_score"].first()["lucky"] == 0.7
+    study.frame["score"] = np.random.default_rng(0).random(len(study.frame))
+    assert study.best_other("score", 10) == "steady", "whatever the test says"
+
+
+def test_of_errors_the_least_by_cross_validation_is_the_best():
+    curves = {"a": ("classical", {10: 0.1}, {10: 0.3}), "b": ("classical", {10: 0.2}, {10: 0.2})}
+    errors = {"metrics": {"score": Metric(stated_score, higher_is_better=False)}}
+    assert study_of(curves, study=errors).best_other("score", 10) == "b"
+
+
+def test_a_rival_that_reports_no_score_by_cross_validation_is_refused():
+    def silent(index: np.ndarray, seed: int) -> Prediction:
+        return replace(stated(0.9), cv_scores={})
+
+    def talking(index: np.ndarray, seed: int) -> Prediction:
+        return stated(0.8)
+
+    def study(*methods: Method) -> Study:
+        return label_budget_study(methods, LABELS, TEST_LABELS, [10], 2, {"score": Metric(stated_score)})
+
+    both = study(Method("silent", "classical", silent), Method("talking", "classical", talking))
+    fragments = "silent reports no score by cross-validation at 10 labels", "cv_scores={'score': ...}"
+    for ask in (both.best_other, both.cv_means):
+        with refuses(*fragments, error=ValueError):
+            ask("score", 10)
+    assert compare(both, "score", "silent", "talking", 10).difference == pytest.approx(0.1), "no rival is chosen here"
+    pretrained = Method("silent", "ssl", silent, setup_seconds=1.0)
+    assert study(pretrained, Method("talking", "classical", talking)).best_other("score", 10) == "talking"
+
+
+def test_a_rival_of_a_few_draws_cannot_be_chosen():
     curves = {
         "lucky": ("supervised", {10: 0.9, 100: 0.9}),
         "steady": ("classical", {10: 0.8}),
         "ssl": ("ssl", {10: 0.5, 100: 0.5}),
     }
     study = study_of(curves, lucky={"draws": 2})
-    assert study.best_other("score", 10) == "lucky"
-    assert study.best_other("score", 100) == "lucky"
-    easy = study.frame["draw"] < 2
-    study.frame.loc[easy & (study.frame["method"] == "steady"), "score"] = 0.95  # the two draws were easy ones
-    assert study.best_other("score", 10) == "steady"
+    assert study.cv_means("score", 10).index.tolist() == ["steady"]
+    assert study.best_other("score", 10) == "steady", "the two draws may have been easy ones"
+    assert study.best_other("score", 100) == "lucky", "no other ran on more draws"
+
+
+@pytest.mark.parametrize(
+    ("families", "seeds", "draws", "budget", "enough"),
+    [
+        ("ssl classical", 3, 5, 10, True),
+        ("ssl classical", 3, 4, 10, False),
+        ("ssl classical", 2, 5, 10, False),
+        ("ssl supervised", 3, 5, 10, True),
+        ("classical untrained", 2, 5, 10, False),
+        ("classical supervised", 1, 5, 10, False),
+        ("classical trivial", 1, 5, 10, True),
+        ("classical trivial", 1, 4, 10, False),
+        ("ssl classical", 3, 5, 1000, True),
+        ("ssl classical", 2, 5, 1000, False),
+        ("classical trivial", 1, 5, 1000, True),
+    ],
+)
+def test_a_verdict_takes_five_draws_and_three_seeds_of_what_is_random(families, seeds, draws, budget, enough):
+    names = families.split()
+    curves = {name: (name, {budget: 0.5}) for name in names}
+    repeats = {name: {"seeds": tuple(range(seeds))} for name in names if name in RANDOM}
+    study = study_of(curves, study={"draws": draws}, **repeats)
+    assert study.single == ({1000} if budget == 1000 else set())
+    assert study.enough(names, budget, range(1 if budget == 1000 else draws)) == enough
+    assert (compare(study, "score", *names, budget).outcome != "too few runs") == enough
 
 
 def test_measure_counts_cpu_seconds_and_memory():
@@ -503,19 +593,79 @@ def test_interval_of_scores_that_never_change_has_no_width():
 
 
 @pytest.mark.parametrize(
-    ("wobble", "settings", "expected"),
+    ("wobble", "expected"),
     [
-        (lambda draw, seed: 0.01 * draw, {}, 0.01 * np.std(range(5)) / np.sqrt(5)),
-        (lambda draw, seed: 0.01 * seed, {"simple": {"seeds": (0, 1, 2)}}, 0.01 * np.std(range(3)) / np.sqrt(3)),
+        (lambda draw, seed: 0.01 * draw, 0.01 * student.ppf(0.975, 4) * np.sqrt(2.5 / 5)),
+        (lambda draw, seed: 0.01 * seed, 0.01 * student.ppf(0.975, 2) * np.sqrt(1 / 3)),
     ],
     ids=["draws", "seeds"],
 )
-def test_bootstrap_spread_is_the_standard_error_over_draws_or_seeds(wobble, settings, expected):
-    study = study_of({"simple": ("classical", {10: 0.8})}, wobble, **settings)
-    study.replicates = 4000
-    replicates = study.bootstrap("score", "simple", 10)
-    assert replicates.std() == pytest.approx(expected, rel=0.08)
-    assert replicates.mean() == pytest.approx(study.frame["score"].mean(), abs=0.001)
+def test_interval_of_a_score_that_only_draws_or_only_seeds_change_is_that_of_a_t_test(wobble, expected):
+    study = study_of({"network": ("supervised", {10: 0.8})}, wobble)
+    mean, low, high = study.interval("score", "network", 10)
+    assert mean == pytest.approx(study.frame["score"].mean())
+    assert (mean - low, high - mean) == pytest.approx((expected, expected))
+
+
+def test_replicates_are_of_the_test_cases_alone():
+    study = study_of({"network": ("supervised", {10: 0.8})}, lambda draw, seed: 0.01 * draw + 0.02 * seed)
+    assert study.replicated("score", "network", 10) == pytest.approx(np.full(1000, study.frame["score"].mean()))
+    assert study.spread("score", {"network": 1.0}, 10).cases == pytest.approx(0, abs=1e-12)
+
+
+def test_a_grid_has_draws_in_rows_and_seeds_in_columns():
+    study = study_of({"network": ("supervised", {10: 0.5})}, lambda draw, seed: 0.01 * draw + 0.1 * seed)
+    grid = study.grid("score", "network", 10)
+    assert grid == pytest.approx(0.5 + 0.01 * np.arange(5)[:, None] + 0.1 * np.arange(3))
+    assert np.array_equal(study.grid("cv_score", "network", 10, [3, 1]), grid[[1, 3]])
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_mean_over_test_cases_has_the_spread_that_its_bootstrap_has(grouped, weighted):
+    groups = np.arange(120) // 4 if grouped else None
+    weights = np.random.default_rng(0).uniform(0.5, 3, 120) if weighted else None
+
+    def fit_as(name: str):
+        def fit(index: np.ndarray, seed: int) -> Prediction:
+            noise = np.random.default_rng([number_of_draw(index), seed, *name.encode()]).normal(size=(2, 120))
+            return Prediction(np.repeat(noise[:, :30], 4, axis=1).T + noise.T, TEST_LABELS)
+
+        return fit
+
+    def values(said: Prediction) -> np.ndarray:
+        return said.scores[:, 1]
+
+    def mean(said: Prediction, weights: np.ndarray | None = None) -> np.ndarray | float:
+        return values(said).mean() if weights is None else weights @ values(said) / weights.sum(axis=1)
+
+    methods = [Method(name, "supervised", fit_as(name), (0, 1)) for name in ("a", "b")]
+    study = label_budget_study(
+        methods, LABELS, TEST_LABELS, [20], 3, {"mean": Metric(per_case=values), "resampled": Metric(mean)},
+        groups=groups, test_weights=weights, replicates=4000,
+    )  # fmt: skip
+    assert study.frame["mean"].to_numpy() == pytest.approx(study.frame["resampled"].to_numpy())
+    np.testing.assert_allclose(
+        study.replicated("mean", "a", 20), study.replicated("resampled", "a", 20), rtol=1e-4, atol=1e-6
+    )
+    for sought in ({"a": 1.0}, {"a": 1.0, "b": -1.0}):
+        exact, resampled = (study.spread(metric, sought, 20) for metric in ("mean", "resampled"))
+        assert exact.cases == pytest.approx(resampled.cases, rel=0.1) and exact.cases > 0
+        assert exact.runs == pytest.approx(resampled.runs)
+        assert exact.units == resampled.units == (30 if grouped else 120)
+
+
+def test_methods_on_one_encoder_are_summed_seed_by_seed_and_others_are_not():
+    curves = {"a": ("ssl", {10: 0.8}), "b": ("ssl", {10: 0.7}), "c": ("ssl", {10: 0.7})}
+    same, other = {"encoder": "simclr"}, {"encoder": "rotation"}
+    study = study_of(curves, lambda draw, seed: 0.02 * seed, a=same, b=same, c=other)
+    paired, apart = (study.spread("score", {"a": 1.0, rival: -1.0}, 10) for rival in "bc")
+    assert paired.runs == pytest.approx(0, abs=1e-12)
+    alone = study.spread("score", {"a": 1.0}, 10)
+    assert apart.runs == pytest.approx(2 * alone.runs) and alone.runs == pytest.approx(0.02**2 / 3)
+    assert apart.df == pytest.approx(4) and alone.df == pytest.approx(2)
+    unnamed = study_of(curves, lambda draw, seed: 0.02 * seed)
+    assert unnamed.spread("score", {"a": 1.0, "b": -1.0}, 10).runs == pytest.approx(2 * alone.runs)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -528,7 +678,7 @@ def test_the_bootstrap_in_blocks_is_that_in_one_piece(monkeypatch, grouped, weig
         study = label_budget_study(
             networks(), LABELS, TEST_LABELS, [20], draws=3, groups=groups, test_weights=weights, replicates=230
         )
-        return [study.bootstrap(metric, name, 20) for metric in study.metrics for name in ("scratch", "ssl")]
+        return [study.replicated(metric, name, 20) for metric in study.metrics for name in ("scratch", "ssl")]
 
     whole = replicates()
     monkeypatch.setattr(study_module, "BLOCK", 7 * 120)

@@ -53,9 +53,9 @@ def small_study() -> Study:
 
     methods = [
         Method("pixels", "classical", fit_as(0.2)),
-        Method("simclr", "ssl", fit_as(1.5), budgets=(20, 200), setup_seconds=1.0),
+        Method("simclr", "ssl", fit_as(1.5), (0, 1, 2), budgets=(20, 200), setup_seconds=1.0),
     ]
-    study = label_budget_study(methods, np.array([0, 1] * 100), test_labels, [10, 20, 200], draws=2)
+    study = label_budget_study(methods, np.array([0, 1] * 100), test_labels, [10, 20, 200], draws=5)
     study.replicates = 50
     return study
 
@@ -122,7 +122,7 @@ def test_budget_report_prints_scores_best_first_and_the_verdict(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("simclr") and lines[1].startswith("pixels")
     assert f"{study.interval('auc', 'simclr', 20)[0]:.3f}" in lines[0]
-    assert lines[-1].endswith(": better")
+    assert lines[-1].endswith(": gain")
 
 
 def test_budget_slider_offers_the_budgets_that_both_ran_and_reports_the_chosen_one(displayed, monkeypatch):

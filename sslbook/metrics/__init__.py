@@ -2,10 +2,13 @@
 
 from sslbook.metrics.base import Metric, bootstrap_weights, percentiles
 from sslbook.metrics.classification import (
+    Metrics,
     Prediction,
+    attribute_metrics,
     average_precision,
     balanced_accuracy,
     classification_metrics,
+    macro_average_precision,
     rare_finding_metrics,
     recall_at_false_positive_rate,
     roc_auc,

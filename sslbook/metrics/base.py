@@ -15,19 +15,26 @@ class Metric:
     Attributes
     ----------
     score : maps (prediction, weights) to scores; weights, shape (replicates, n_test), are the multiplicity of each test
-        case in bootstrap samples, None for each once.
+        case in bootstrap samples, None for each once. None for a score that is a mean over the test cases.
     higher_is_better : False for errors and losses.
     perfect : the best possible score, where the distance from it is a rate of errors; a comparison then states which
         share of the errors is avoided, otherwise the relative gain.
+    per_case : for a score that is a mean: maps a prediction to the values of the test cases, shape (n_test,). How much
+        the mean owes to the choice of the cases then follows without a bootstrap.
     """
 
-    score: Callable[[Any, np.ndarray | None], np.ndarray | float]
+    score: Callable[[Any, np.ndarray | None], np.ndarray | float] | None = None
     higher_is_better: bool = True
     perfect: float | None = None
+    per_case: Callable[[Any], np.ndarray] | None = None
 
     def __call__(self, prediction: Any, weights: np.ndarray | None = None) -> np.ndarray:
         """Scores, shape (replicates,), or (1,) without weights."""
-        return np.atleast_1d(self.score(prediction, weights))
+        if self.score is not None:
+            return np.atleast_1d(self.score(prediction, weights))
+        values = self.per_case(prediction)
+        weights = np.ones((1, len(values))) if weights is None else weights
+        return weights @ values / weights.sum(axis=1)
 
     @property
     def sign(self) -> int:

@@ -1,6 +1,7 @@
 """Scores of classifiers, for many weightings of the cases at once."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -78,6 +79,19 @@ def average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarra
     return value[0] if weights is None else value
 
 
+def macro_average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Mean of ``average_precision`` over several yes-or-no labels; those that no case has do not count.
+
+    Parameters
+    ----------
+    labels : int array, shape (n, k), 0 or 1.
+    scores : float array, shape (n, k), higher = more likely.
+    weights : optional array, shape (replicates, n), the multiplicity of each case in a bootstrap sample.
+    """
+    each = [average_precision(y, s, weights) for y, s in zip(labels.T, scores.T, strict=True) if y.any()]
+    return np.nanmean(each, axis=0)
+
+
 def recall_at_false_positive_rate(
     labels: np.ndarray, scores: np.ndarray, rate: float = 0.001, weights: np.ndarray | None = None
 ) -> np.ndarray:
@@ -125,10 +139,15 @@ class Prediction:
     ----------
     scores : float array, shape (n_test, classes), probabilities.
     decisions : int array, shape (n_test,), the class decided for; the threshold comes from the training labels only.
+    cv_scores : by name of the metric, the score by cross-validation inside the labels given; what rivals are chosen by.
     """
 
     scores: np.ndarray
     decisions: np.ndarray
+    cv_scores: dict[str, float] = field(default_factory=dict)
+
+
+Metrics = Callable[[np.ndarray], dict[str, Metric]]  # of the labels of some cases: what is reported; the first decides
 
 
 def classification_metrics(labels: np.ndarray) -> dict[str, Metric]:
@@ -146,4 +165,11 @@ def rare_finding_metrics(labels: np.ndarray) -> dict[str, Metric]:
     return {
         "average_precision": Metric(lambda said, weights=None: average_precision(labels, said.scores, weights)),
         "auc": classification_metrics(labels)["auc"],
+    }
+
+
+def attribute_metrics(labels: np.ndarray) -> dict[str, Metric]:
+    """``macro_average_precision`` against test labels, int array (n_test, k): where a case has several labels."""
+    return {
+        "average_precision": Metric(lambda said, weights=None: macro_average_precision(labels, said.scores, weights))
     }

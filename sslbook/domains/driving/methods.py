@@ -4,7 +4,7 @@ A segmenter learns from a few labelled frames and returns labels, uint8 (n_test,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,12 @@ class Segmentation:
     ----------
     confusion : int64 array, shape (n, n_classes, n_classes), of ``confusion_counts``.
     regions : int64 array, shape (n, n_classes, 3), of ``region_counts``; None where no classes were asked for.
+    cv_scores : mean IoU by cross-validation inside the drawn frames, as "mean_iou"; empty where it was not asked for.
     """
 
     confusion: np.ndarray
     regions: np.ndarray | None = None
+    cv_scores: dict[str, float] = field(default_factory=dict)
 
 
 def score_masks(labels: np.ndarray, masks: np.ndarray, n_classes: int, numbers: Sequence[int] = ()) -> Segmentation:
@@ -53,14 +55,18 @@ def score_masks(labels: np.ndarray, masks: np.ndarray, n_classes: int, numbers: 
 
 
 def segmenter_method(
-    name: str, family: str, segment: Callable[[np.ndarray, int], np.ndarray], scenes: Scenes, **settings: Any
-) -> Method:
+    name: str, family: str, segment: Callable[..., np.ndarray], scenes: Scenes, cross_validate: bool = False,
+    **settings: Any,
+) -> Method:  # fmt: skip
     """A segmenter as a method of a study, which predicts a ``Segmentation`` of the test frames.
 
     Parameters
     ----------
-    segment : maps (indices into ``scenes.train.labelled``, seed) to labels, uint8 (n_test, height, width).
+    segment : maps (indices into ``scenes.train.labelled``, seed) to labels of the test frames, uint8 (n_test, height,
+        width).
     scenes : the masks of its test split are the truth; regions are those of ``scenes.vulnerable``.
+    cross_validate : report the mean IoU inside the drawn frames (see ``frame_folds``), by which rivals are chosen;
+        ``segment`` is then also called with ``held=``, indices of labelled frames to segment instead.
     settings : of ``Method``.
 
     Raises
@@ -71,9 +77,17 @@ def segmenter_method(
     if not len(scenes.test.labelled):
         raise ValueError("no test frame has a mask; label some frames of the test drives.")
     truth = scenes.test.masks, len(scenes.classes), scenes.vulnerable
+    masks = scenes.train.labelled.masks
 
     def fit(index: np.ndarray, seed: int) -> Segmentation:
-        return score_masks(segment(index, seed), *truth)
+        said = score_masks(segment(index, seed), *truth)
+        if not cross_validate:
+            return said
+        reached = [
+            mean_iou(confusion_counts(masks[index[held]], segment(index[train], seed, held=index[held]), truth[1]))
+            for train, held in frame_folds(len(index))
+        ]
+        return replace(said, cv_scores={"mean_iou": float(np.mean(reached))} if reached else {})
 
     return Method(name, family, fit, **settings)
 

@@ -2,6 +2,7 @@
 
 import lazy_loader
 
+RANKING = "Ranking evaluate_model evaluate_ranking ranking_method ranking_metrics ranking_study sampled_ranking".split()
 RECOMMENDERS = "Blend EASE ItemKNN Markov MatrixFactorisation Popularity Pretrained RepeatPurchase".split()
 
 # Each module is imported when one of its names is first used.
@@ -11,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "data": ["Holdout", "Interactions", "item_histories"],
         "methods": [*RECOMMENDERS, "cooccurrence_vectors", "profiles"],
-        "ranking": "Ranking evaluate_ranking ranking_method ranking_metrics ranking_study sampled_ranking".split(),
+        "ranking": RANKING,
         "widgets": ["basket_picker", "recommend_with_reasons"],
     },
 )

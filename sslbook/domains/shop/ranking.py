@@ -1,7 +1,7 @@
 """Rank the whole catalogue for every user of a holdout, and study recommenders on it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -25,14 +25,14 @@ class Ranking:
 
     Attributes
     ----------
-    k : length of the list.
-    users : int64 array (m,)
+    k, users : length of the list, int64 array (m,)
     ndcg, hit, recall, mrr : float arrays (m,), see ``sslbook.metrics``.
     revenue, worth : float arrays (m,), price of the targets among the first k, and of all targets; the price of an item
         is its median in the history, and a target without one does not count.
     top : int64 array (m, k), the items recommended, best first, ties by their codes; -1 where fewer than k are left.
     coverage : share of the catalogue that is recommended to somebody.
     popularity_bias : mean percentile, by events in the history, of the recommended items; 0.5 for items at random.
+    cv_scores : means on a validation part, by name of the metric; what rivals are chosen by.
     """
 
     k: int
@@ -46,6 +46,7 @@ class Ranking:
     top: np.ndarray
     coverage: float
     popularity_bias: float
+    cv_scores: dict[str, float] = field(default_factory=dict)
 
     def summary(self) -> pd.Series:
         """Means over users; ``revenue`` is the share of the worth of all targets, NaN where no price is known."""
@@ -64,8 +65,7 @@ def evaluate_ranking(score: Score, holdout: Holdout, k: int = 10, remove_seen: b
     Parameters
     ----------
     score : maps users, int64 (b,), to scores, float (b, n_items); learnt from ``holdout.history`` and nothing later.
-    k : length of the list.
-    remove_seen : leave out what the user has had; False where people buy again.
+    k, remove_seen : length of the list; leave out what the user has had, False where people buy again.
 
     Raises
     ------
@@ -92,33 +92,41 @@ def evaluate_ranking(score: Score, holdout: Holdout, k: int = 10, remove_seen: b
     return Ranking(k, holdout.users, *of_users, top, len(np.unique(shown)) / n_items, float(percentile[shown].mean()))
 
 
+def evaluate_model(
+    model: Any, holdout: Holdout, validation: Holdout | None = None, k: int = 10, remove_seen: bool = True
+) -> Ranking:
+    """Fit a recommender on the history of a holdout and rank the catalogue for its users, as ``evaluate_ranking``.
+
+    With ``validation``, an earlier holdout of the same log, it is also fitted on that history, for ``cv_scores``.
+    """
+    parts = [] if validation is None else [evaluate_model(model, validation, None, k, remove_seen)]
+    before = {f"{n}_at_{k}": float(x.mean()) for p in parts for n, x in (("ndcg", p.ndcg), ("hit_rate", p.hit))}
+    return replace(evaluate_ranking(model.fit(holdout.history).score, holdout, k, remove_seen), cv_scores=before)
+
+
 def ranking_metrics(holdout: Holdout, k: int = 10) -> dict[str, Metric]:
     """NDCG and hit rate of a ``Ranking`` of the users of a holdout with lists of k, means over users."""
     fields = {f"ndcg_at_{k}": "ndcg", f"hit_rate_at_{k}": "hit"}
-    return {name: Metric(partial(_mean_over_users, field, holdout.users, k)) for name, field in fields.items()}
+    return {name: Metric(per_case=partial(_of_users, field, holdout.users, k)) for name, field in fields.items()}
 
 
-def _mean_over_users(field: str, users: np.ndarray, k: int, ranking: Ranking, weights: np.ndarray | None) -> np.ndarray:
+def _of_users(field: str, users: np.ndarray, k: int, ranking: Ranking) -> np.ndarray:
     if ranking.k != k or not np.array_equal(ranking.users, users):
-        raise ValueError(
-            f"a ranking has {len(ranking.users)} users and lists of {ranking.k}, not the {len(users)} users of the "
-            f"holdout and lists of {k}; use evaluate_ranking(score, holdout, k={k}) with this holdout."
-        )
-    weights = np.ones((1, len(users))) if weights is None else weights
-    return weights @ getattr(ranking, field) / weights.sum(axis=1)
+        said = f"{len(ranking.users)} users and lists of {ranking.k}, not the {len(users)} users of the holdout"
+        raise ValueError(f"a ranking has {said} and lists of {k}; use evaluate_ranking(score, holdout, k={k}) with it.")
+    return getattr(ranking, field)
 
 
 def ranking_method(
-    name: str, family: str, rank: Callable[[int], Ranking], seeds: tuple[int, ...] = (0,), setup_seconds: float = 0.0
+    name: str, family: str, rank: Callable[[int], Ranking], seeds: tuple[int, ...] = (0,), **settings: Any
 ) -> Method:
     """A recommender in a ``ranking_study``; ``rank`` maps a seed to the ranking of all users of the holdout."""
-    return Method(name, family, lambda _, seed: rank(seed), seeds, setup_seconds=setup_seconds)
+    return Method(name, family, lambda _, seed: rank(seed), seeds, **settings)
 
 
 def ranking_study(methods: Sequence[Method], holdout: Holdout, k: int = 10, **settings: Any) -> Study:
     """Run recommenders on all users of a holdout, the only budget; settings are ``replicates`` and ``store``."""
-    n = len(holdout.users)
-    settings |= {"draw": lambda budget, draw: np.arange(budget), "draws": 1, "unit": "users"}
+    n, settings = len(holdout.users), settings | {"draw": lambda n, _: np.arange(n), "draws": 1, "unit": "users"}
     return budget_study(methods, ranking_metrics(holdout, k), n, [n], **settings)
 
 
@@ -127,15 +135,13 @@ def sampled_ranking(
 ) -> pd.DataFrame:
     """Rank the target of each user among a few items only, which flatters every method and each one differently.
 
-    Many papers did so to save time (see Krichene and Rendle 2020); here it shows by how much. The frame has a row per
-    user and the columns ndcg_at_{k} and hit_rate_at_{k}.
+    Many papers did so to save time (see Krichene and Rendle 2020). The frame has a row per user, who has one target,
+    and the columns ndcg_at_{k} and hit_rate_at_{k}.
 
     Parameters
     ----------
-    score, holdout, k : as for ``evaluate_ranking``; each user has one target.
-    negatives : items drawn for each user, without repeats, from those he has neither had nor takes next.
+    negatives : items drawn by ``seed`` for each user, without repeats, from those he has neither had nor takes next.
     by : "uniform", all items have the same chance; or "popularity", in proportion to their events in the history.
-    seed : draws the items; the same for all methods that are compared.
     """
     if by not in ("uniform", "popularity"):
         raise ValueError(f"by is {by!r}; say 'uniform' or 'popularity'.")

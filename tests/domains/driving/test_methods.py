@@ -168,11 +168,35 @@ def test_a_study_of_segmenters_keeps_counts_and_resamples_stretches_of_drives():
     for row, said in zip(result.frame.itertuples(), result.predictions, strict=True):
         assert said.confusion.shape == (8, 4, 4) and said.regions.shape == (8, 4, 3)
         assert row.mean_iou == pytest.approx(mean_iou(said.confusion))
-        assert sum(array.nbytes for array in vars(said).values()) < test.masks.nbytes
+        assert said.confusion.nbytes + said.regions.nbytes < test.masks.nbytes and said.cv_scores == {}
     scores = result.scores("car_iou")
     assert scores.loc["noisy", 6] > scores.loc["noisy", 2] > scores.loc["prior", 2]
     mean, low, high = result.interval("found", "noisy", 2)
     assert low <= mean <= high
+    assert result.spread("mean_iou", {"noisy": 1.0, "prior": -1.0}, 2, [0, 1]).units == 4, "stretches of drives"
+
+
+def test_segmenters_that_are_cross_validated_segment_the_frames_left_out():
+    scenes = small_scenes()
+    masks, asked = scenes.train.labelled.masks, []
+
+    def guess(index: np.ndarray, seed: int, held: np.ndarray | None = None) -> np.ndarray:
+        asked.append((index.tolist(), None if held is None else held.tolist()))
+        truth = scenes.test.masks if held is None else masks[held]
+        return np.where(truth == 3, 1, truth).astype(np.uint8)
+
+    method = segmenter_method("guess", "classical", guess, scenes, cross_validate=True)
+    index = np.array([1, 4, 5, 7, 10])
+    said = method.fit(index, 0)
+    inside = asked[1:] if asked[0] == (index.tolist(), None) else asked[:-1]
+    assert inside and all(sorted(train + held) == index.tolist() for train, held in inside)
+    assert sorted(i for _, held in inside for i in held) == index.tolist(), "every frame is left out once"
+    expected = np.mean([
+        mean_iou(confusion_counts(masks[held], np.where(masks[held] == 3, 1, masks[held]), 4)) for _, held in inside
+    ])  # fmt: skip
+    assert said.cv_scores == pytest.approx({"mean_iou": expected}) and type(said.cv_scores["mean_iou"]) is float
+    result = budget_study([method], {"mean_iou": iou_metric()}, 8, [6], partial(draw_frames, scenes.train.drives), 2)
+    assert result.best_other("mean_iou", 6) == "guess" and result.frame["cv_mean_iou"].notna().all()
 
 
 def test_a_method_needs_a_mask_of_a_test_frame_and_regions_that_were_counted():

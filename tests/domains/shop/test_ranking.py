@@ -6,12 +6,14 @@ from functools import lru_cache, partial
 import numpy as np
 import pytest
 from scipy.sparse import csr_array
+from scipy.stats import t as student
 
 from sslbook.data.card import own_data_card
 from sslbook.domains.shop import ranking as ranking_module
 from sslbook.domains.shop.data import Holdout, Interactions
 from sslbook.domains.shop.ranking import (
     Ranking,
+    evaluate_model,
     evaluate_ranking,
     ranking_method,
     ranking_metrics,
@@ -164,7 +166,8 @@ def ranked(noise: float, seed: int = 0, k: int = 10, holdout: Holdout | None = N
     holdout, rng = holdout or holdout_of_shop(), np.random.default_rng([seed, int(100 * noise)])
     scores = np.zeros((holdout.history.n_users, holdout.history.n_items))
     scores[holdout.users] = holdout.targets.toarray() + rng.normal(0, noise, holdout.targets.shape)
-    return evaluate_ranking(lambda users: scores[users], holdout, k, remove_seen=False)
+    ranking = evaluate_ranking(lambda users: scores[users], holdout, k, remove_seen=False)
+    return replace(ranking, cv_scores={f"ndcg_at_{k}": 1 - noise / 10, f"hit_rate_at_{k}": 1 - noise / 10})
 
 
 @lru_cache
@@ -187,7 +190,7 @@ def test_recommenders_are_studied_over_users():
     assert study.best_other("ndcg_at_10", n) == "markov"
     assert study.costs().loc["ssl", "setup_seconds"] == 7.0
     verdict = compare(study, "ndcg_at_10", "ssl", "markov", n)
-    assert verdict.conclusion == "better" and verdict.lift_low > 0
+    assert verdict.outcome == "gain" and verdict.lift_low > 0 and study.single == {n}
     assert f"at {n} users: ndcg_at_10" in str(verdict) and "relative +" in str(verdict)
 
 
@@ -196,14 +199,16 @@ def test_the_interval_over_users_is_that_of_a_mean():
     values = study.predictions[3].ndcg
     mean, low, high = study.interval("ndcg_at_10", "markov", n)
     assert mean == pytest.approx(values.mean())
-    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(n), rel=0.12)
+    half = student.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    assert (mean - low, high - mean) == pytest.approx((half, half))
 
 
 def test_users_are_paired_across_recommenders():
     study, n = study_of_recommenders(), len(holdout_of_shop().users)
     difference = study.predictions[3].hit - study.predictions[4].hit
     verdict = compare(study, "hit_rate_at_10", "markov", "popularity", n)
-    assert (verdict.high - verdict.low) / 2 == pytest.approx(1.96 * difference.std() / np.sqrt(n), rel=0.12)
+    half = student.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n)
+    assert (verdict.high - verdict.low) / 2 == pytest.approx(half)
     itself = compare(study, "hit_rate_at_10", "markov", "markov", n)
     assert (itself.difference, itself.low, itself.high) == (0, 0, 0)
 
@@ -212,7 +217,7 @@ def test_lists_of_another_length_are_another_metric():
     method = ranking_method("a", "classical", partial(ranked, 0.5, k=5))
     study = ranking_study([method], holdout_of_shop(), k=5, replicates=20)
     assert list(study.metrics) == ["ndcg_at_5", "hit_rate_at_5"]
-    assert study.bootstrap("ndcg_at_5", "a", len(holdout_of_shop().users)).shape == (20,)
+    assert study.replicated("ndcg_at_5", "a", len(holdout_of_shop().users)).shape == (20,)
 
 
 def test_a_ranking_of_another_length_or_of_other_users_is_refused():
@@ -231,7 +236,53 @@ def test_metrics_count_each_user_as_often_as_he_was_drawn():
 
 
 def test_a_ranking_holds_arrays_and_numbers_only_so_that_a_store_can_keep_it():
-    assert all(isinstance(value, np.ndarray | int | float) for value in vars(ranked(0.7)).values())
+    values = dict(vars(ranked(0.7)))
+    cv_scores = values.pop("cv_scores")
+    assert all(isinstance(value, np.ndarray | int | float) for value in values.values())
+    assert cv_scores and all(type(score) is float for score in cv_scores.values())
+
+
+class Popularity:
+    """Recommends what was bought most in the history it was fitted on, and remembers those."""
+
+    def __init__(self) -> None:
+        self.fitted = []
+
+    def fit(self, history: Interactions) -> "Popularity":
+        self.fitted.append(history)
+        return self
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        history = self.fitted[-1]
+        return np.tile(np.bincount(history.items, minlength=history.n_items), (len(users), 1)).astype(float)
+
+
+def test_a_model_is_fitted_anew_for_the_validation_part_and_scored_on_it():
+    log = simulate_shop(n_users=200, n_items=100, seed=0)
+    test, validation, model = log.holdout("test"), log.holdout("validation"), Popularity()
+    ranking = evaluate_model(model, test, validation, k=5, remove_seen=False)
+    assert [len(history.items) for history in model.fitted] == [len(validation.history.items), len(test.history.items)]
+    before = evaluate_ranking(Popularity().fit(validation.history).score, validation, 5, remove_seen=False)
+    assert ranking.cv_scores == pytest.approx({"ndcg_at_5": before.ndcg.mean(), "hit_rate_at_5": before.hit.mean()})
+    plain = evaluate_ranking(Popularity().fit(test.history).score, test, 5, remove_seen=False)
+    assert np.array_equal(ranking.ndcg, plain.ndcg)
+    assert evaluate_model(Popularity(), test, k=5, remove_seen=False).cv_scores == {}
+
+
+def test_recommenders_on_one_encoder_say_so():
+    assert ranking_method("a", "supervised", ranked, (0, 1, 2), encoder="sasrec").encoder == "sasrec"
+
+
+def test_rivals_among_recommenders_are_chosen_on_the_validation_part():
+    methods = [
+        ranking_method("lucky", "classical", lambda seed: replace(ranked(0.5), cv_scores={"ndcg_at_10": 0.1})),
+        ranking_method("steady", "classical", lambda seed: replace(ranked(0.7), cv_scores={"ndcg_at_10": 0.2})),
+        ranking_method("silent", "ssl", lambda seed: replace(ranked(0.7), cv_scores={}), (0, 1, 2), 1.0),
+    ]
+    study = ranking_study(methods, holdout_of_shop(), replicates=20)
+    assert study.best_other("ndcg_at_10", study.budgets[0]) == "steady"
+    with pytest.raises(ValueError, match="lucky reports no hit_rate_at_10 by cross-validation at 300 users"):
+        study.best_other("hit_rate_at_10", study.budgets[0])
 
 
 # ----------------------------------------------------------------------------------------------- sampled negatives
