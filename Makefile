@@ -9,7 +9,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)# in a conta
 
 export OMP_WAIT_POLICY := PASSIVE# two cores: waiting threads must not spin
 
-.PHONY: lab test test-units test-chapters test-short bench book readme data lint clean
+.PHONY: lab test test-units test-chapters test-short bench book evidence readme data lint clean
 .NOTPARALLEL:# unit tests share the cores themselves, and so do the runs of a notebook
 
 lab: $(VENV)/.installed
@@ -36,6 +36,13 @@ book: $(VENV)/.installed# every run anew, so that the times in the records are t
 	  --to notebook --output-dir build $(NOTEBOOKS)
 	$(PY) -m nbconvert --to html --output-dir build $(NOTEBOOKS:notebooks/%=build/%)
 	$(PY) -m sslbook.report --json build/records.json $(NOTEBOOKS:notebooks/%=build/%)
+
+# The full study of a chapter, make evidence CHAPTER=10: goes on where it was; FRESH=1 begins anew, CLUSTER=tcp://... sends
+# the runs to a Dask cluster.
+evidence: $(VENV)/.installed
+	$(if $(FRESH),rm -rf build/evidence)
+	$(PY) -m sslbook.evidence $(or $(wildcard notebooks/$(CHAPTER)_*.ipynb),$(error CHAPTER=$(CHAPTER) is no notebook)) \
+	  --store build/evidence --cluster "$(CLUSTER)"
 
 readme: $(VENV)/.installed
 	$(PY) -m sslbook.report --readme README.md $(NOTEBOOKS)

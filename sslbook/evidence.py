@@ -72,7 +72,7 @@ def run(notebook: str | Path, store: str | Path, cluster: str = "") -> Path:
         if cluster:
             source = Path(folder) / notebook.name
             nbformat.write(_on_cluster(nbformat.read(notebook, 4), cluster), source)
-        papermill.execute_notebook(source, done, repeats, cwd=notebook.parent, execution_timeout=None)
+        papermill.execute_notebook(source, done, repeats, cwd=notebook.parent, kernel_name="python3")
         found = json.loads(done.read_text(encoding="utf-8"))
     variance = variances_in(found)
     evidence = {

@@ -242,7 +242,11 @@ class Study:
         """Mean score with its 95 % interval: draws, seeds and test cases might have been others."""
         mean = float(self.runs(method, budget)[metric].mean())
         half = self.spread(metric, {method: 1.0}, budget).half_width
-        return mean, mean - half, mean + half
+        low, high = mean - half, mean + half
+        perfect, sign = self.metrics[metric].perfect, self.metrics[metric].sign
+        if perfect is not None:  # nothing lies beyond it
+            low, high = (min(low, perfect), min(high, perfect)) if sign > 0 else (max(low, perfect), max(high, perfect))
+        return mean, low, high
 
     def enough(self, methods: Sequence[str], budget: int, draws: Sequence[int]) -> bool:
         """Whether so many runs may give a verdict: 5 draws, unless there is only one way to draw, and 3 seeds.

@@ -1,0 +1,135 @@
+"""The full study of a chapter: that it is written, goes on, and that another run is held against it."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from scipy.stats import t as student
+
+from sslbook import evidence, report
+
+RECORDS = """
+import numpy as np
+from sslbook import parallel, report
+from sslbook.intervals import spread
+from sslbook.runs import Store
+
+def score(pair):
+    with open("log", "a") as log:
+        log.write("run ")
+    return 0.8 + 0.01 * np.random.default_rng(pair).normal()
+
+pairs = [(d, s) for d in range(DRAWS) for s in range(SEEDS)]
+grid = np.array(parallel.map_all(score, pairs, "scores", Store())).reshape(DRAWS, SEEDS)
+found = spread([grid])
+record = report.Recorder("digits", "real")
+record("auc/net@10", grid.mean(), grid.mean() - found.half_width, grid.mean() + found.half_width, n=grid.size,
+       spread=found, repeats=(DRAWS, SEEDS))
+record("seconds/chapter", 3.0, unit="s")
+"""
+
+
+@pytest.fixture
+def chapter(tmp_path) -> Path:
+    parameters = new_code_cell("DRAWS = 3\nSEEDS = 2", metadata={"tags": ["parameters"]})
+    notebook = new_notebook(cells=[parameters, new_code_cell(RECORDS)])
+    notebook.metadata["language_info"] = {"name": "python"}
+    notebook.metadata["sslbook"] = {"evidence": {"DRAWS": 6, "SEEDS": 4}}
+    nbformat.write(notebook, tmp_path / "42_chapter.ipynb")
+    return tmp_path / "42_chapter.ipynb"
+
+
+def test_a_full_study_is_written_with_its_repeats_and_goes_on_where_it_was(chapter, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSLBOOK_RUNS", "")  # put back afterwards
+    assert evidence.load(chapter) is None
+    path = evidence.run(chapter, tmp_path / "store")
+    found = evidence.load(chapter)
+    assert path == tmp_path / "evidence" / "42.json" and sorted(path.parent.iterdir()) == [path]
+    assert list(found) == [
+        "records", "parameters", "repeats", "variance", "package", "date", "processor", "seconds",
+    ]  # fmt: skip
+    assert found["parameters"] == {"DRAWS": 6, "SEEDS": 4} and found["repeats"] == {"auc/net@10": [6, 4]}
+    assert {r["name"]: r["n"] for r in found["records"]} == {"auc/net@10": 24, "seconds/chapter": 1}
+    assert set(found["records"][0]) == {"name", "value", "low", "high", "unit", "n", "source", "dataset"}
+    assert found["variance"]["auc/net@10"].keys() == {"draws", "seeds", "residual", "cases", "df"}
+    assert len((tmp_path / "log").read_text().split()) == 24
+    evidence.run(chapter, tmp_path / "store")
+    assert len((tmp_path / "log").read_text().split()) == 24, "finished runs are not repeated"
+    assert evidence.load(chapter)["records"] == found["records"]
+
+
+def test_a_notebook_without_repeats_has_no_full_study(chapter, tmp_path):
+    notebook = nbformat.read(chapter, 4)
+    del notebook.metadata["sslbook"]
+    nbformat.write(notebook, chapter)
+    with pytest.raises(ValueError, match="lists no repeats"):
+        evidence.run(chapter, tmp_path)
+
+
+def test_a_cluster_is_put_behind_the_parameters(chapter):
+    cells = evidence._on_cluster(nbformat.read(chapter, 4), "tcp://here:1").cells
+    assert "Client('tcp://here:1')" in cells[1].source and 'parallel_config("dask")' in cells[1].source
+    assert [cell.source for cell in cells[::2]] == ["DRAWS = 3\nSEEDS = 2", RECORDS]
+
+
+VARIANCE = {"draws": 4e-4, "seeds": 1e-4, "residual": 9e-4, "cases": 1e-3, "df": 12.0}
+FULL = {
+    "records": [{"name": "auc/net@10", "value": 0.8, "low": 0.78, "high": 0.82}],
+    "repeats": {"auc/net@10": [10, 5]},
+    "variance": {"auc/net@10": VARIANCE},
+}
+
+
+def test_the_range_of_another_run_follows_from_the_variance_components():
+    low, high = evidence.expected_range(FULL, "auc/net@10", (5, 3))
+    variance = 4e-4 / 5 + 1e-4 / 3 + 9e-4 / 15 + 4e-4 / 10 + 1e-4 / 5 + 9e-4 / 50  # the test cases are the same
+    half = student.ppf(0.975, 12) * np.sqrt(variance) + evidence.FLOOR
+    assert (low, high) == pytest.approx((0.8 - half, 0.8 + half))
+    narrow, wide = (np.ptp(evidence.expected_range(FULL, "auc/net@10", r)) for r in ((10, 5), (2, 1)))
+    assert narrow < high - low < wide
+    assert np.ptp(evidence.expected_range(FULL, "auc/net@10", (5, 3), at_once=50)) > high - low
+
+
+def test_other_runs_lie_inside_as_often_as_promised():
+    rng, inside = np.random.default_rng(0), 0
+    size = {"draws": (400, 1), "seeds": (1, 400), "residual": (400, 400)}
+    world = sum(np.sqrt(VARIANCE[part]) * rng.normal(size=shape) for part, shape in size.items())
+    for _ in range(300):
+        full, reading = (
+            world[np.ix_(rng.choice(400, d, replace=False), rng.choice(400, s, replace=False))].mean()
+            for d, s in ((10, 5), (3, 2))
+        )
+        found = FULL | {"records": [{"name": "auc/net@10", "value": full}]}
+        low, high = evidence.expected_range(found, "auc/net@10", (3, 2))
+        inside += low + evidence.FLOOR <= reading <= high - evidence.FLOOR
+    assert 0.93 < inside / 300 <= 1
+
+
+def outputs_of(value: float) -> dict:
+    record = {"name": "auc/net@10", "value": value, "low": None, "high": None}
+    output = {"data": {report.MIME: record}, "metadata": {report.VARIANCE: VARIANCE | {"repeats": [5, 3]}}}
+    loose = {"data": {report.MIME: {"name": "seconds/chapter", "value": 1e9}}, "metadata": {}}
+    return {"cells": [{"outputs": [output, loose]}, {}]}
+
+
+def test_a_run_that_the_full_study_does_not_expect_is_named():
+    assert evidence.disagreements(FULL, outputs_of(0.81)) == []
+    for broken in (0.7, 0.9):
+        (said,) = evidence.disagreements(FULL, outputs_of(broken))
+        assert said.startswith(f"auc/net@10 is {broken:.3f}, and the full study expects 0.7")
+
+
+def test_this_run_stands_beside_the_full_study(tmp_path):
+    place = evidence.place(tmp_path / "42_chapter.ipynb")
+    place.parent.mkdir()
+    place.write_text(json.dumps(FULL))
+    mine = [{"name": "auc/net@10", "value": 0.79, "low": 0.7, "high": 0.88}, {"name": "n/x", "value": 2, "low": None}]
+    rows = evidence.beside(mine, tmp_path / "42_chapter.ipynb")
+    assert rows[0] == {
+        "figure": "auc/net@10", "this run": "0.790 [0.700, 0.880]", "the full study": "0.800 [0.780, 0.820]",
+    }  # fmt: skip
+    assert rows[1]["the full study"] == ""
+    assert evidence.beside(mine, tmp_path / "43_other.ipynb")[0]["the full study"] == ""
