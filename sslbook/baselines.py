@@ -116,19 +116,32 @@ def import_lightgbm() -> ModuleType:
     return lightgbm
 
 
-def isolation_forest(pool: np.ndarray, test_features: np.ndarray, seed: int = 0, share: float = 0.01) -> Prediction:
+def isolation_forest(
+    pool: np.ndarray, test_features: np.ndarray, seed: int = 0, share: float = 0.01,
+    drawn: tuple[np.ndarray, np.ndarray] | None = None, metrics: Metrics = rare_finding_metrics,
+) -> Prediction:  # fmt: skip
     """Suspicion without any label: how few random cuts set a case apart from the pool (Liu et al. 2008).
 
     The scores are ranks between 0 and 1, no probabilities; the ``share`` of the test cases that rank highest is decided
-    to be a finding. No labels, no ``cv_scores``: they stay empty.
+    to be a finding.
 
     Parameters
     ----------
     pool, test_features : float arrays, shape (n, d) and (n_test, d); NaN is a missing value.
+    drawn : features and labels of the drawn cases, if it shall report ``cv_scores``: as no label was learnt from, all
+        drawn cases are held out.
+    metrics : of the labels of the drawn cases.
     """
     forest = IsolationForest(random_state=seed, n_jobs=1).fit(pool)
-    ranks = rankdata(-forest.score_samples(test_features)) / len(test_features)
-    return Prediction(_two_columns(ranks), (ranks > 1 - share).astype(int))
+
+    def said(features: np.ndarray) -> Prediction:
+        ranks = rankdata(-forest.score_samples(features)) / len(features)
+        return Prediction(_two_columns(ranks), (ranks > 1 - share).astype(int))
+
+    if drawn is None:
+        return said(test_features)
+    told = {name: metric(said(drawn[0])).item() for name, metric in metrics(drawn[1]).items()}
+    return replace(said(test_features), cv_scores=told)
 
 
 def _two_columns(scores: np.ndarray) -> np.ndarray:

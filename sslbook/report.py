@@ -376,7 +376,7 @@ def _recommend(reasons: dict[tuple[str, int], tuple[str, str]], unit: str) -> st
 
 def _saving(saved: LabelsSaved, compute: float, price: float, currency: str) -> str:
     """Labels saved in money; no amount where the interval reaches 0."""
-    if not saved.low > 0:
+    if not (saved.low > 0 and saved.enough):
         return f"{saved}: no saving is sure, so it has no price"
     low, high = (f"{currency} {saved.clipped(s) * price:,.2f}" for s in (saved.low, saved.high))
     more = " or more" if math.isinf(saved.high) else ""

@@ -193,11 +193,21 @@ class Study:
             seeds = tuple(self.runs(method, budget)["seed"].unique())
             key = (self.encoders.get(method) or (method,), seeds)
             parts[key] = parts.get(key, 0) + weight * self.grid(metric, method, budget, draws)
-        units = self.n_test if self.groups is None else len(np.unique(self.groups))
+        units = self._units()
         return spread(list(parts.values()), self._of_cases(metric, weights, budget, draws, units), units)
 
+    def _units(self) -> float:
+        """Effective number of independent test cases, or groups: fewer than there are where their shares differ.
+
+        The variance is a sum of squares that have the weights of the squared shares (Satterthwaite 1946).
+        """
+        share = np.ones(self.n_test) if self.test_weights is None else np.asarray(self.test_weights, dtype=float)
+        if self.groups is not None:
+            share = np.bincount(np.unique(self.groups, return_inverse=True)[1], share)
+        return float((share**2).sum() ** 2 / (share**4).sum())
+
     def _of_cases(
-        self, metric: str, weights: dict[str, float], budget: int, draws: Sequence[int] | None, units: int
+        self, metric: str, weights: dict[str, float], budget: int, draws: Sequence[int] | None, units: float
     ) -> float:
         """Variance of a weighted sum of mean scores that comes from the test cases."""
         if self.metrics[metric].per_case is None:
@@ -257,26 +267,33 @@ class Study:
         seeded = all(r["family"].iloc[0] not in RANDOM or r["seed"].nunique() >= 3 for r in runs)
         return seeded and (budget in self.single or len(draws) >= 5)
 
-    def best_other(self, metric: str, budget: int) -> str:
+    def best_other(self, metric: str, budget: int, among: Sequence[str] | None = None) -> str:
         """The method without self-supervision with the best score by cross-validation inside the drawn labels.
 
         Never the best on the test: among equal rivals that would pick the luckiest. Only methods that ran on every draw
         of this budget can be chosen, for a mean over a few draws is not comparable with a mean over all.
+
+        Parameters
+        ----------
+        among : names of the rivals that can be chosen; None means all.
 
         Raises
         ------
         ValueError
             If a method does not report its score by cross-validation.
         """
-        means = self.metrics[metric].sign * self.cv_means(metric, budget)
+        means = self.metrics[metric].sign * self.cv_means(metric, budget, among)
         return str(means.idxmax())
 
-    def cv_means(self, metric: str, budget: int) -> pd.Series:
+    def cv_means(self, metric: str, budget: int, among: Sequence[str] | None = None) -> pd.Series:
         """Mean score by cross-validation of the methods without self-supervision that ran on every draw."""
         rows = self.frame[(self.frame["budget"] == budget) & (self.frame["family"] != "ssl")]
+        rows = rows if among is None else rows[rows["method"].isin(among)]
         draws = rows.groupby("method", sort=False)["draw"].nunique()
         rows = rows[rows["method"].isin(draws.index[draws == draws.max()])]
-        means = rows.groupby("method", sort=False)[f"cv_{metric}"].mean()
+        means = rows.groupby("method", sort=False)[f"cv_{metric}"].agg(lambda scores: scores.mean(skipna=False))
+        if means.empty:
+            raise ValueError(f"no method without self-supervision ran at {budget} {self.unit}; add a rival.")
         for name in means.index[means.isna()]:
             raise ValueError(
                 f"{name} reports no {metric} by cross-validation at {budget} {self.unit}, and rivals are chosen by it; "

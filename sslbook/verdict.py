@@ -10,6 +10,7 @@ from scipy.stats import t as student
 from sslbook.intervals import Spread, spread
 from sslbook.study import Study
 
+ROUNDING = 1e-12  # a difference that adding up in another order may make
 OUTCOMES = ("gain", "no gain worth having", "loss", "undecided", "too few runs")
 
 
@@ -53,11 +54,11 @@ class Verdict:
         low, high = (self.low, self.high) if self.higher_is_better else (-self.high, -self.low)
         if not self.enough:
             return "too few runs"
-        if high < 0:
+        if high < -ROUNDING:
             return "loss"
         if high < self.worth:
             return "no gain worth having"
-        return "gain" if low > 0 else "undecided"
+        return "gain" if low > ROUNDING else "undecided"
 
     def __str__(self) -> str:
         if math.isnan(self.error_reduction):
@@ -91,9 +92,9 @@ def compare(study: Study, metric: str, method: str, versus: str, budget: int, wo
     errors = (math.nan, math.nan) if perfect is None else (abs(perfect - a), abs(perfect - b))
     ratio, lift = (_ratio(study, metric, method, versus, budget, draws, *pair) for pair in (errors, (a, b)))
     sign = study.metrics[metric].sign
-    needed = _needed(sign * difference, worth, of_difference, len(draws), study) if enough else (
-        "a verdict takes 5 draws, and 3 seeds of whatever is random"
-    )  # fmt: skip
+    needed = _needed(sign * difference, worth, of_difference, len(draws), budget, study)
+    if not enough:
+        needed = f"a verdict takes {'' if budget in study.single else '5 draws and '}3 seeds of whatever is random"
     return Verdict(
         metric, method, versus, budget, difference, difference - half, difference + half,
         1 - ratio[0], 1 - ratio[2], 1 - ratio[1], len(draws), lift[0] - 1, lift[1] - 1, lift[2] - 1,
@@ -118,18 +119,21 @@ def _ratio(
     return a / b, a / b * math.exp(-half), a / b * math.exp(half)
 
 
-def _needed(gain: float, worth: float, spread: Spread, draws: int, study: Study) -> str:
+def _needed(gain: float, worth: float, spread: Spread, draws: int, budget: int, study: Study) -> str:
     """What would decide an open verdict, if the difference stayed as it is."""
     distance = max(abs(gain), worth - gain)
     if spread.half_width == 0 or distance == 0:
         return ""
     wanted = (distance / student.ppf(0.975, 30)) ** 2
     if spread.cases < 0.8 * wanted:
-        times = spread.runs / (wanted - spread.cases)
-        return f"about {max(math.ceil(draws * times), draws + 1)} draws, and as many more seeds, would decide it"
-    cases = math.ceil(spread.cases / (0.8 * wanted) * spread.units)
+        times = max(spread.runs / (wanted - spread.cases), 1.1)
+        if budget in study.single:
+            return f"about {times:.1f} times as many seeds would decide it"
+        return f"about {math.ceil(draws * times)} draws, and {times:.1f} times as many seeds, would decide it"
+    there = study.n_test if study.groups is None else len(np.unique(study.groups))
+    cases = float(f"{spread.cases / (0.8 * wanted) * there:.2g}")
     what = "test cases" if study.groups is None else "groups of test cases"
-    return f"about {float(f'{cases:.2g}'):,.0f} {what} would decide it, there are {spread.units:,}"
+    return f"about {cases:,.0f} {what} would decide it, there are {there:,}"
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,8 @@ class LabelsSaved:
     ``saved`` = equivalent_budget - budget, with a 95 % interval. Where the curve of the other methods ends before it
     reaches the score, ``equivalent_budget`` and ``saved`` are infinite; where the score lies below the whole curve,
     they are minus infinity. The same holds for the ends of the interval.
-    ``versus`` is the method whose curve is reached, ``budgets`` the ends of the curve, ``unit`` what a budget counts.
+    ``versus`` is the method whose curve is reached, ``budgets`` the ends of the curve, ``unit`` what a budget counts;
+    ``enough`` says whether the runs of the method and of all rivals on the curve may give a verdict.
     """
 
     metric: str
@@ -152,6 +157,7 @@ class LabelsSaved:
     high: float
     budgets: tuple[int, int]
     unit: str = "labels"
+    enough: bool = True
 
     def bounded(self, saved: float) -> str:
         """A number of labels saved in words: "more than" or "fewer than" where the curve ends."""
@@ -169,42 +175,52 @@ class LabelsSaved:
         point = self.bounded(self.saved) if math.isinf(self.saved) else f"about {self.bounded(self.saved)}"
         return (
             f"{self.method} with {self.budget:,} {self.unit} against the curve of {self.versus}: {point} {self.unit} "
-            f"saved [{self.bounded(self.low)}, {self.bounded(self.high)}]"
+            f"saved [{self.bounded(self.low)}, {self.bounded(self.high)}]{'' if self.enough else ', too few runs'}"
         )
 
 
-def labels_saved(study: Study, metric: str, method: str, budget: int) -> LabelsSaved:
+def labels_saved(
+    study: Study, metric: str, method: str, budget: int, among: Sequence[str] | None = None
+) -> LabelsSaved:
     """Compare one budget of a method with the whole curve of the best method without self-supervision.
 
     The best other method is chosen anew at every budget, by its cross-validated score (``Study.best_other``), and in
     every replicate; between budgets its score is interpolated on a logarithmic scale. A replicate resamples the test
-    cases and moves every mean by a t-distributed share of what draws and seeds may do to it.
+    cases and moves every mean by a t-distributed share of what draws and seeds may do to it. ``among`` are the names of
+    the rivals that can be chosen, None all.
     """
     sign, budgets = study.metrics[metric].sign, study.budgets
     rng = np.random.default_rng(0)
     curve, rivals, replicates = [], [], []
     for b in budgets:
-        means = study.cv_means(metric, b)
-        rivals.append(study.best_other(metric, b))
+        means = study.cv_means(metric, b, among)
+        rivals.append(study.best_other(metric, b, among))
         curve.append([sign * study.runs(rivals[-1], b)[metric].mean()])
         chance = [sign * means[name] + _moved(study, f"cv_{metric}", name, b, rng) for name in means.index]
-        scores = [sign * _replicates(study, metric, name, b, rng) for name in means.index]
+        scores = [_replicates(study, metric, name, b, rng) for name in means.index]
         replicates.append(np.take_along_axis(np.array(scores), np.argmax(chance, axis=0)[None], axis=0)[0])
     score = np.array([sign * study.runs(method, budget)[metric].mean()])
     point = float(_budget_reaching(score, np.array(curve), budgets)[0])
-    targets = sign * _replicates(study, metric, method, budget, rng)
-    reached = _budget_reaching(targets, np.array(replicates), budgets)
+    targets = _replicates(study, metric, method, budget, rng)
+    curves = np.array(replicates)
+    whole = ~np.isnan(targets) & ~np.isnan(curves).any(axis=0)  # a sample may lack a rare class
+    reached = _budget_reaching(targets[whole], curves[:, whole], budgets)
     low, high = (float(np.quantile(reached, q, method="nearest")) for q in (0.025, 0.975))
-    at = next((i for i, b in enumerate(budgets) if b >= point), len(budgets) - 1)
+    at = next((i for i, b in enumerate(budgets) if b >= point * (1 - 1e-9)), len(budgets) - 1)
+    enough = all(
+        study.enough([name], b, study.runs(name, b)["draw"].unique())
+        for name, b in ((method, budget), *zip(rivals, budgets, strict=True))
+    )
     return LabelsSaved(
         metric, method, rivals[at], budget, point, point - budget, low - budget, high - budget,
-        (budgets[0], budgets[-1]), study.unit,
+        (budgets[0], budgets[-1]), study.unit, enough,
     )  # fmt: skip
 
 
 def _replicates(study: Study, metric: str, method: str, budget: int, rng: np.random.Generator) -> np.ndarray:
-    """Mean score in bootstrap samples of the test cases, moved by what draws and seeds may do; shape (replicates,)."""
-    return study.replicated(metric, method, budget) + _moved(study, metric, method, budget, rng)
+    """Mean score, higher is better, in bootstrap samples of the test cases, moved by what draws and seeds may do."""
+    sign = study.metrics[metric].sign
+    return sign * study.replicated(metric, method, budget) + _moved(study, metric, method, budget, rng)
 
 
 def _moved(study: Study, column: str, method: str, budget: int, rng: np.random.Generator) -> np.ndarray:
@@ -219,5 +235,6 @@ def _budget_reaching(targets: np.ndarray, curves: np.ndarray, budgets: Sequence[
     """
     rising = np.maximum.accumulate(curves, axis=0) + 1e-12 * np.arange(len(curves))[:, None]
     logs = np.log(budgets)
+    targets = np.where(np.abs(targets - rising[0]) < ROUNDING, rising[0], targets)
     reached = [np.interp(t, rising[:, i], logs, left=-np.inf, right=np.inf) for i, t in enumerate(targets)]
     return np.where(np.isneginf(reached), -np.inf, np.exp(reached))

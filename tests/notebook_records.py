@@ -42,9 +42,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Keep the records that a cell has just displayed, and the time."""
     if isinstance(item, IPyNbCell):
-        from sslbook.report import records_in
+        from sslbook.report import MIME
 
-        item.config.stash[EXECUTED][item.path.stem] += records_in(item.test_outputs or ())
+        shown = [output for output in item.test_outputs or () if MIME in output.get("data", ())]
+        item.config.stash[EXECUTED][item.path.stem] += shown
         item.config.stash[SPANS][item.path.stem][1] = time.monotonic()
 
 
@@ -60,7 +61,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture
 def executed(pytestconfig: pytest.Config) -> dict[str, list[dict]]:
     """Records of each notebook that belongs to this run, by its name without suffix."""
-    return pytestconfig.stash[EXECUTED]
+    from sslbook.report import records_in
+
+    return {name: records_in(outputs) for name, outputs in pytestconfig.stash[EXECUTED].items()}
+
+
+@pytest.fixture
+def executed_outputs(pytestconfig: pytest.Config, executed: dict) -> dict[str, dict]:
+    """The same with what stands beside the records, each as a notebook of one cell."""
+    return {name: {"cells": [{"outputs": outputs}]} for name, outputs in pytestconfig.stash[EXECUTED].items()}
 
 
 def _rank(item: pytest.Item) -> int:

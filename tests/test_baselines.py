@@ -198,6 +198,15 @@ def test_without_openmp_trees_say_what_to_install(monkeypatch):
         boosted_trees(np.zeros((4, 1)), np.array([0, 0, 1, 1]), np.zeros((1, 1)))
 
 
+def test_isolation_forest_says_how_well_it_ranks_the_drawn_cases():
+    random = np.random.default_rng(0)
+    pool = random.normal(size=(500, 3))
+    features, labels = np.vstack([pool[:95], random.normal(size=(5, 3)) + 6]), (np.arange(100) >= 95).astype(int)
+    told = isolation_forest(pool, features, drawn=(features, labels))
+    assert told.cv_scores["average_precision"] == pytest.approx(average_precision(labels, told.scores))
+    assert told.cv_scores["auc"] > 0.95 and isolation_forest(pool, features).cv_scores == {}
+
+
 def test_isolation_forest_ranks_outliers_first_and_needs_no_labels():
     rng = np.random.default_rng(0)
     pool, truth = rng.normal(size=(1000, 4)), (np.arange(500) < 10).astype(int)

@@ -3,6 +3,7 @@
 The file of a chapter is called as its notebook, with ``test_`` in front, and holds one class of bounds and names.
 """
 
+import json
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import ClassVar
 import papermill
 import pytest
 
+from sslbook import evidence
 from sslbook.data import catalog
 from sslbook.report import NAME, Record, records_in
 from tests.house_rules import NOTEBOOKS, Notebook
@@ -113,6 +115,20 @@ class Chapter:
         missing = {claim.dataset for claim in self.claims} - source.keys()
         assert not missing, f"the run recorded nothing for {missing}"
         check([claim for claim in self.claims if claim.source == source[claim.dataset]], records)
+
+    def test_committed_records_lie_where_the_full_study_expects_them(self):
+        assert evidence.disagreements(self.full_study(), json.loads(self.path.read_text(encoding="utf-8"))) == []
+
+    def test_records_of_this_run_lie_where_the_full_study_expects_them(self, executed_outputs):
+        """Both runs on the real data."""
+        outputs = executed_outputs.get(self.name) or {"cells": []}
+        if not any(r["source"] == "real" for r in records_in(outputs)):
+            pytest.skip(f"{self.name} was not executed on real data in this run")
+        assert evidence.disagreements(self.full_study(), outputs) == []
+
+    def full_study(self) -> dict:
+        found = evidence.load(self.path)
+        return found if found is not None else pytest.skip(f"{self.name} has no full study yet")
 
     def test_each_claim_can_be_checked_and_can_fail(self):
         for claim in self.claims + claims_of("simulated", self.SMOKE):

@@ -173,7 +173,7 @@ def ranked(noise: float, seed: int = 0, k: int = 10, holdout: Holdout | None = N
 @lru_cache
 def study_of_recommenders() -> Study:
     methods = [
-        ranking_method("ssl", "ssl", partial(ranked, 0.5), (0, 1, 2), 7.0),
+        ranking_method("ssl", "ssl", partial(ranked, 0.5), (0, 1, 2), setup_seconds=7.0),
         ranking_method("markov", "classical", lambda seed: ranked(0.7)),
         ranking_method("popularity", "trivial", lambda seed: ranked(3.0)),
     ]
@@ -224,7 +224,7 @@ def test_a_ranking_of_another_length_or_of_other_users_is_refused():
     whole = holdout_of_shop()
     fewer = Holdout(whole.history, whole.users[:9], whole.targets[:9])
     for rank in (partial(ranked, 0.5, k=5), partial(ranked, 0.5, holdout=fewer)):
-        with pytest.raises(RunError, match=r"use evaluate_ranking\(score, holdout, k=10\) with this holdout"):
+        with pytest.raises(RunError, match=r"use evaluate_ranking\(score, holdout, k=10\) with it"):
             ranking_study([ranking_method("a", "classical", rank)], whole)
 
 
@@ -277,7 +277,7 @@ def test_rivals_among_recommenders_are_chosen_on_the_validation_part():
     methods = [
         ranking_method("lucky", "classical", lambda seed: replace(ranked(0.5), cv_scores={"ndcg_at_10": 0.1})),
         ranking_method("steady", "classical", lambda seed: replace(ranked(0.7), cv_scores={"ndcg_at_10": 0.2})),
-        ranking_method("silent", "ssl", lambda seed: replace(ranked(0.7), cv_scores={}), (0, 1, 2), 1.0),
+        ranking_method("silent", "ssl", lambda seed: replace(ranked(0.7), cv_scores={}), (0, 1, 2), setup_seconds=1.0),
     ]
     study = ranking_study(methods, holdout_of_shop(), replicates=20)
     assert study.best_other("ndcg_at_10", study.budgets[0]) == "steady"
