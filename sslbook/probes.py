@@ -157,10 +157,11 @@ def fold_scores(folds: Sequence[Fold], metrics: Metrics = classification_metrics
 def choose_setting(
     scores: Mapping[str, np.ndarray], sign: int = 1, default: int = 0, repeats: int = 1
 ) -> tuple[int, dict[str, float]]:
-    """Choose a setting by cross-validation: of those that are as good as the best, the one nearest to the default.
+    """Choose a setting by cross-validation: from the best towards the default, as far as settings are as good.
 
     As good as the best is what falls behind it by at most one standard error, paired fold by fold. With few labels the
-    best is best by chance, and a setting that is known to do well elsewhere does better on fresh cases. With
+    best is best by chance, and a setting that is known to do well elsewhere does better on fresh cases. Beyond the
+    default nothing is chosen that is not the best: a setting whose scores jump from fold to fold has a large error. With
     ``default=0`` and settings ordered from simple to rich, this is the one-standard-error rule of Breiman et al. (1984,
     Classification and Regression Trees, section 3.4.3).
 
@@ -182,10 +183,12 @@ def choose_setting(
     first = first[:, ~np.isnan(first).any(axis=0)]
     chosen = default
     if first.shape[1]:
-        behind = first[first.mean(axis=1).argmax()] - first
+        best = int(first.mean(axis=1).argmax())
+        behind = first[best] - first
         spread = behind.std(axis=1, ddof=1) if first.shape[1] > 1 else np.zeros(len(first))
         error = spread / np.sqrt(max(1, first.shape[1] / repeats))
-        good = np.flatnonzero(behind.mean(axis=1) <= error + 1e-12)
+        between = np.arange(min(best, default), max(best, default) + 1)
+        good = between[(behind.mean(axis=1) <= error + 1e-12)[between]]
         chosen = int(good[np.abs(good - default).argmin()])
     return chosen, {name: _mean(np.asarray(values)[chosen]) for name, values in scores.items()}
 

@@ -184,9 +184,11 @@ def test_thinned_test_cases_count_as_often_as_they_stand_for():
     expected = average_precision(labels[kept], prediction.scores, resamples)
     np.testing.assert_allclose(study.replicated("average_precision", "given", 10), expected, rtol=1e-6)
     spread = study.spread("average_precision", {"given": 1.0}, 10)
-    units = len(np.unique(cards))
+    share = np.bincount(np.unique(cards, return_inverse=True)[1], weights)
+    units = (share**2).sum() ** 2 / (share**4).sum()  # cards of different weight count as fewer equal ones
+    assert 20 < units < len(share)
     assert spread.cases == pytest.approx(np.var(expected, ddof=1) * units / (units - 1), rel=1e-5)
-    assert spread.units == units and spread.runs == 0
+    assert spread.units == pytest.approx(units) and spread.runs == 0
 
 
 def test_probe_method_hands_over_the_cards_and_weights_of_the_draw():
@@ -652,7 +654,10 @@ def test_a_mean_over_test_cases_has_the_spread_that_its_bootstrap_has(grouped, w
         exact, resampled = (study.spread(metric, sought, 20) for metric in ("mean", "resampled"))
         assert exact.cases == pytest.approx(resampled.cases, rel=0.1) and exact.cases > 0
         assert exact.runs == pytest.approx(resampled.runs)
-        assert exact.units == resampled.units == (30 if grouped else 120)
+        share = np.ones(120) if weights is None else weights
+        share = np.bincount(groups, share) if grouped else share
+        assert exact.units == resampled.units == pytest.approx((share**2).sum() ** 2 / (share**4).sum())
+        assert weighted or exact.units == pytest.approx(30 if grouped else 120), "equal shares count in full"
 
 
 def test_methods_on_one_encoder_are_summed_seed_by_seed_and_others_are_not():

@@ -163,13 +163,43 @@ def wide(gain: float, noise: float, worth: float = 0.0, **study) -> Verdict:
 
 def test_an_open_verdict_says_what_would_decide_it():
     assert wide(0.01, 0.05).outcome == "undecided"
-    assert re.search(
-        r"undecided \(about (\d+) draws, and as many more seeds, would decide it\)$", str(wide(0.01, 0.05))
-    )
+    said = r"undecided \(about (\d+) draws, and \d+\.\d times as many seeds, would decide it\)$"
+    assert re.search(said, str(wide(0.01, 0.05)))
     draws = [int(re.search(r"about (\d+) draws", wide(gain, 0.05).needed)[1]) for gain in (0.02, 0.01, 0.005)]
     assert 5 < draws[0] < draws[1] < draws[2], "the smaller the difference, the more it takes"
-    assert "a verdict takes 5 draws, and 3 seeds of whatever is random" in str(wide(0.1, 0.05, draws=4))
+    assert "a verdict takes 5 draws and 3 seeds of whatever is random" in str(wide(0.1, 0.05, draws=4))
     assert str(wide(0.1, 0.001)).endswith(": gain")
+
+
+def test_where_there_is_one_way_to_draw_more_seeds_are_asked_for_and_not_draws():
+    def of_seeds(n: int) -> Verdict:
+        curves = {"a": ("ssl", {1000: 0.51}), "b": ("classical", {1000: 0.5})}
+        seeds = {"a": {"seeds": tuple(range(n))}}
+        return compare(study_of(curves, lambda draw, seed: 0.05 * (seed - 1), **seeds), "score", "a", "b", 1000)
+
+    assert re.search(r"undecided \(about \d+\.\d times as many seeds would decide it\)$", str(of_seeds(3)))
+    assert str(of_seeds(2)).endswith("too few runs (a verdict takes 3 seeds of whatever is random)")
+
+
+def test_a_difference_of_rounding_is_no_verdict():
+    curves = {"a": ("ssl", {10: 1 / 3}), "b": ("classical", {10: 1 / 3 + 6e-17})}
+    assert compare(study_of(curves), "score", "a", "b", 10).outcome == "undecided"
+
+
+def test_labels_saved_by_too_few_runs_say_so():
+    curves = {**CURVE, "ssl": ("ssl", {10: 0.85})}
+    few, enough = (labels_saved(study_of(curves, study={"draws": n}), "score", "ssl", 10) for n in (1, 5))
+    assert not few.enough and str(few).endswith(", too few runs")
+    assert enough.enough and "too few" not in str(enough)
+
+
+def test_a_rival_that_does_not_always_report_its_cross_validated_score_is_refused():
+    study = study_of({**CURVE, "ssl": ("ssl", {10: 0.85})})
+    study.frame.loc[study.frame.index[0], "cv_score"] = np.nan
+    with pytest.raises(ValueError, match="simple reports no score by cross-validation"):
+        study.best_other("score", 10)
+    with pytest.raises(ValueError, match="no method without self-supervision ran at 10 labels"):
+        study.best_other("score", 10, among=[])
 
 
 def test_a_verdict_that_test_cases_leave_open_asks_for_test_cases():
