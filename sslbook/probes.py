@@ -161,7 +161,7 @@ def choose_setting(
 
     As good as the best is what falls behind it by at most one standard error, paired fold by fold. With few labels the
     best is best by chance, and a setting that is known to do well elsewhere does better on fresh cases. Beyond the
-    default nothing is chosen that is not the best: a setting whose scores jump from fold to fold has a large error. With
+    default nothing is chosen but the best, for a setting whose scores jump from fold to fold has a large error. With
     ``default=0`` and settings ordered from simple to rich, this is the one-standard-error rule of Breiman et al. (1984,
     Classification and Regression Trees, section 3.4.3).
 

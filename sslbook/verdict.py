@@ -56,7 +56,7 @@ class Verdict:
             return "too few runs"
         if high < -ROUNDING:
             return "loss"
-        if high < self.worth:
+        if high < self.worth - ROUNDING:
             return "no gain worth having"
         return "gain" if low > ROUNDING else "undecided"
 
