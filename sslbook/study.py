@@ -201,10 +201,17 @@ class Study:
 
         The variance is a sum of squares that have the weights of the squared shares (Satterthwaite 1946).
         """
-        share = np.ones(self.n_test) if self.test_weights is None else np.asarray(self.test_weights, dtype=float)
-        if self.groups is not None:
-            share = np.bincount(np.unique(self.groups, return_inverse=True)[1], share)
+        share = self._by_group(self._share())
         return float((share**2).sum() ** 2 / (share**4).sum())
+
+    def _share(self) -> np.ndarray:
+        return np.ones(self.n_test) if self.test_weights is None else np.asarray(self.test_weights, dtype=float)
+
+    def _by_group(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the test cases that are resampled together."""
+        if self.groups is None:
+            return values
+        return np.bincount(np.unique(self.groups, return_inverse=True)[1], values)
 
     def _of_cases(
         self, metric: str, weights: dict[str, float], budget: int, draws: Sequence[int] | None, units: float
@@ -214,28 +221,28 @@ class Study:
             values = sum(w * self.replicated(metric, name, budget, draws) for name, w in weights.items())
             return float(np.nanvar(values, ddof=1)) * units / (units - 1)
         values = sum(w * self._per_case(metric, name, budget, draws) for name, w in weights.items())
-        share = np.full(self.n_test, 1.0) if self.test_weights is None else self.test_weights
-        influence = share * (values - np.average(values, weights=share)) / share.sum()
-        if self.groups is not None:
-            influence = np.bincount(np.unique(self.groups, return_inverse=True)[1], influence)
+        share = self._share()
+        influence = self._by_group(share * (values - np.average(values, weights=share)) / share.sum())
         return float((influence**2).sum()) * units / (units - 1)
 
-    def _predicted(self, method: str, budget: int, draws: Sequence[int] | None) -> list[Any]:
+    def _rows(self, method: str, budget: int, draws: Sequence[int] | None) -> list[int]:
+        """Numbers of the runs of a method at a budget, on some draws only if they are given."""
         runs = self.runs(method, budget)
-        return [self.predictions[i] for i in runs.index[slice(None) if draws is None else runs["draw"].isin(draws)]]
+        return runs.index[slice(None) if draws is None else runs["draw"].isin(draws)].tolist()
 
     def _per_case(self, metric: str, method: str, budget: int, draws: Sequence[int] | None) -> np.ndarray:
-        runs = [self.metrics[metric].per_case(said) for said in self._predicted(method, budget, draws)]
-        return np.mean(runs, axis=0)
+        value = self.metrics[metric].per_case
+        return np.mean([value(self.predictions[i]) for i in self._rows(method, budget, draws)], axis=0)
 
     def replicated(self, metric: str, method: str, budget: int, draws: Sequence[int] | None = None) -> np.ndarray:
         """Mean score of all runs of a method in every bootstrap sample of the test cases, shape (replicates,).
 
         The samples are the same for all methods.
         """
-        key = (metric, method, budget, None if draws is None else tuple(draws))
+        rows = self._rows(method, budget, draws)
+        key = (metric, *rows)  # not the draws: those of a comparison are often all there are
         if key not in self._cache:
-            score, runs = self.metrics[metric], self._predicted(method, budget, draws)
+            score, runs = self.metrics[metric], [self.predictions[i] for i in rows]
             blocks = [np.mean([score(said, weights) for said in runs], axis=0) for weights in self._resamples()]
             self._cache[key] = np.concatenate(blocks)
         return self._cache[key]

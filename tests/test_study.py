@@ -690,3 +690,19 @@ def test_the_bootstrap_in_blocks_is_that_in_one_piece(monkeypatch, grouped, weig
     for a, b in zip(whole, replicates(), strict=True):
         assert a.shape == (230,) and a.std() > 0
         np.testing.assert_allclose(b, a, rtol=1e-12)
+
+
+def test_a_comparison_resamples_no_run_that_an_interval_has_resampled():
+    asked = []
+
+    def score(prediction: Prediction, weights: np.ndarray | None = None) -> np.ndarray:
+        asked.append(weights is not None)
+        return stated_score(prediction, weights)
+
+    study = study_of(TWO_BUDGETS, study={"metrics": {"score": Metric(score)}})
+    names = [name for name in study.methods() if 10 in set(study.frame.loc[study.frame["method"] == name, "budget"])]
+    for name in names[:2]:
+        study.interval("score", name, 10)
+    before = sum(asked)
+    compare(study, "score", *names[:2], 10)
+    assert before > 0 and sum(asked) == before
