@@ -35,7 +35,7 @@ book: $(VENV)/.installed# every run anew, so that the times in the records are t
 	SSLBOOK_RUNS=$(CURDIR)/build/runs $(PY) -m nbconvert --execute --ExecutePreprocessor.timeout=900 --ExecutePreprocessor.record_timing=False \
 	  --to notebook --output-dir build $(NOTEBOOKS)
 	$(PY) -m nbconvert --to html --output-dir build $(NOTEBOOKS:notebooks/%=build/%)
-	$(PY) -m sslbook.report --json build/records.json $(NOTEBOOKS:notebooks/%=build/%)
+	$(PY) -m sslbook.results --json build/records.json $(NOTEBOOKS:notebooks/%=build/%)
 
 # The full study of a chapter, make evidence CHAPTER=10: goes on where it was; FRESH=1 begins anew, CLUSTER=tcp://... sends
 # the runs to a Dask cluster.
@@ -45,7 +45,7 @@ evidence: $(VENV)/.installed
 	  --store build/evidence --cluster "$(CLUSTER)"
 
 readme: $(VENV)/.installed
-	$(PY) -m sslbook.report --readme README.md $(NOTEBOOKS)
+	$(PY) -m sslbook.results --readme README.md $(NOTEBOOKS)
 
 data: $(VENV)/.installed
 	$(PY) data_scripts/fetch.py

@@ -6,7 +6,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import t as student
 
 import sslbook
-from sslbook.report import Record, records_in, variances_in
+from sslbook.report import VARIANCE, VERDICT, beside_records, records_in
 
 FLOOR = 0.01  # of a score: what another processor may change (other orders of adding, other paths of an optimiser)
 ON_CLUSTER = """import joblib
@@ -74,12 +74,13 @@ def run(notebook: str | Path, store: str | Path, cluster: str = "") -> Path:
             nbformat.write(_on_cluster(nbformat.read(notebook, 4), cluster), source)
         papermill.execute_notebook(source, done, repeats, cwd=notebook.parent, kernel_name="python3")
         found = json.loads(done.read_text(encoding="utf-8"))
-    variance = variances_in(found)
+    variance = beside_records(found, VARIANCE)
     evidence = {
         "records": records_in(found),
         "parameters": repeats,
         "repeats": {name: parts.pop("repeats") for name, parts in variance.items()},
         "variance": variance,
+        "verdicts": beside_records(found, VERDICT),
         "package": sslbook.__version__,
         "date": date.today().isoformat(),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
@@ -134,10 +135,16 @@ def expected_range(
 
 
 def disagreements(evidence: dict[str, Any], notebook: dict) -> list[str]:
-    """Records of an executed notebook that its full study does not expect, as sentences."""
-    repeats = {name: parts["repeats"] for name, parts in variances_in(notebook).items()}
+    """Records of an executed notebook that its full study does not expect, as sentences.
+
+    A verdict on the best rival is held against the full study only where both chose the same rival.
+    """
+    repeats = {name: parts["repeats"] for name, parts in beside_records(notebook, VARIANCE).items()}
     values = {r["name"]: r["value"] for r in records_in(notebook)}
-    common = [name for name in repeats if name in evidence["variance"]]
+    mine, theirs = beside_records(notebook, VERDICT), evidence["verdicts"]
+    common = [
+        n for n in repeats if n in evidence["variance"] and _compared(mine.get(n, "")) == _compared(theirs.get(n, ""))
+    ]
     ranges = {name: expected_range(evidence, name, repeats[name], len(common)) for name in common}
     return [
         f"{name} is {values[name]:.3f}, and the full study expects {low:.3f} to {high:.3f}"
@@ -146,24 +153,41 @@ def disagreements(evidence: dict[str, Any], notebook: dict) -> list[str]:
     ]
 
 
-def beside(records: Sequence[Record], notebook: str | Path) -> list[dict[str, str]]:
-    """Rows of a table: figures of this run, and what the full study found."""
+def described(evidence: dict[str, Any]) -> str:
+    """The full study with its repeats and its date, in words."""
+    repeats = ", ".join(f"{name.replace('_', ' ').lower()}: {n}" for name, n in evidence["parameters"].items())
+    return f"the full study ({repeats}; {evidence['date']})"
+
+
+def answer(notebook: str | Path, names: Sequence[str]) -> str:
+    """The verdicts of the full study on these records, a line each; or where to find them."""
     full = load(notebook)
-    found = {} if full is None else {r["name"]: r for r in full["records"]}
-    return [
-        {
-            "figure": r["name"],
-            "this run": _text(r),
-            "the full study": _text(found[r["name"]]) if r["name"] in found else "",
-        }
-        for r in records
-    ]
+    if full is None:
+        return f"The full study is not at hand here; it lies in notebooks/evidence/{place(notebook).name} of the book."
+    text = described(full)
+    return "\n".join([f"{text[0].upper()}{text[1:]} found:", *(full["verdicts"][name] for name in names)])
 
 
-def _text(record: Record) -> str:
-    if record["low"] is None:
-        return f"{record['value']:.3f}"
-    return f"{record['value']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
+def beside(verdicts: Mapping[str, object], notebook: str | Path) -> str:
+    """Verdicts of this run, each above the same of the full study.
+
+    Parameters
+    ----------
+    verdicts : of this run, by the name of their record.
+    """
+    full = load(notebook)
+    said = {} if full is None else full["verdicts"]
+    lines = []
+    for name, verdict in verdicts.items():
+        (compared, _, mine), (other, _, theirs) = (text.partition(": ") for text in (str(verdict), said.get(name, "")))
+        lines += [compared, f"   this run        {mine}"]
+        lines += [f"   the full study  {'' if other == compared else f'({other}) '}{theirs}"] if theirs else []
+    return "\n".join(lines)
+
+
+def _compared(sentence: str) -> str:
+    """What a verdict compares, without what it found."""
+    return sentence.partition(": ")[0]
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,11 +1,7 @@
-"""What a run leaves behind: records for tests and the README, and the decision memo for whoever pays.
-
-``python -m sslbook.report --help`` reads records from executed notebooks.
-"""
+"""What a run leaves behind: records for tests and the README, and the decision memo for whoever pays."""
 
 from __future__ import annotations
 
-import argparse
 import html
 import json
 import math
@@ -25,7 +21,7 @@ if TYPE_CHECKING:  # reading records needs no torch
 
 
 MIME = "application/vnd.sslbook.record+json"
-VARIANCE = "sslbook.variance"  # in the metadata of an output with a record
+VARIANCE, VERDICT = "sslbook.variance", "sslbook.verdict"  # in the metadata of an output with a record
 
 
 NAME = re.compile(r"[a-z0-9_]+/[a-z0-9_]+(@[0-9a-z_]+)?")
@@ -53,7 +49,7 @@ class Recorder:
 
     def __call__(
         self, name: str, value: float, low: float | None = None, high: float | None = None, unit: str = "", n: int = 1,
-        spread: Spread | None = None, repeats: tuple[int, int] = (1, 1),
+        spread: Spread | None = None, repeats: tuple[int, int] = (1, 1), verdict: Verdict | LabelsSaved | None = None,
     ) -> None:  # fmt: skip
         """Display one record.
 
@@ -66,6 +62,7 @@ class Recorder:
         n : number of runs behind it.
         spread, repeats : variance components of the figure and the draws and seeds it was found with; kept beside the
             record, so that another run can be held against it (see ``sslbook.evidence``).
+        verdict : that the figure belongs to; its sentence is kept beside the record.
 
         Raises
         ------
@@ -79,8 +76,9 @@ class Recorder:
         value, low, high = (_number(name, x) for x in (value, low, high))
         record = dict(name=name, value=value, low=low, high=high, unit=unit, n=int(n),
                       source=self.source, dataset=self.dataset)  # fmt: skip
-        text = f"{_simulated(self.source)}{name} = {_value_text(record)} (n = {n})"
+        text = f"{simulated(self.source)}{name} = {value_text(record)} (n = {n})"
         beside = {} if spread is None else {VARIANCE: spread.components | {"repeats": list(repeats)}}
+        beside |= {} if verdict is None else {VERDICT: str(verdict)}
         display({MIME: record, "text/plain": text}, raw=True, metadata=beside)
 
     def scores(self, study: Study, metric: str, name: str | None = None, all_from: float = math.inf) -> None:
@@ -100,7 +98,11 @@ class Recorder:
     def difference(self, name: str, verdict: Verdict) -> None:
         """Display a record of the difference that a verdict is about."""
         v = verdict
-        self(name, v.difference, v.low, v.high, "", v.n, v.spread, v.repeats)
+        self(name, v.difference, v.low, v.high, "", v.n, v.spread, v.repeats, v)
+
+    def saved(self, name: str, saved: LabelsSaved, n: int) -> None:
+        """Display a record of labels saved, cut off where the curve of the rivals ends."""
+        self(name, *map(saved.clipped, (saved.saved, saved.low, saved.high)), saved.unit, n, verdict=saved)
 
 
 def _number(name: str, number: float | None) -> float | None:
@@ -121,64 +123,19 @@ def records_in(source: str | Path | dict | Iterable[dict]) -> list[Record]:
     return [dict(output["data"][MIME]) for output in source if MIME in output.get("data", ())]
 
 
-def variances_in(notebook: dict) -> dict[str, dict]:
-    """Variance components that stand beside the records of a notebook, by the name of the record."""
-    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
-    kept = [output for output in outputs if VARIANCE in output.get("metadata", ())]
-    return {output["data"][MIME]["name"]: output["metadata"][VARIANCE] for output in kept}
+def beside_records(notebook: dict, key: str) -> dict[str, Any]:
+    """What stands beside the records of a notebook, by the name of the record.
 
-
-def results_table(records: Sequence[Record]) -> str:
-    """Markdown tables of records: per data set, methods by budget for every metric, then the single figures.
-
-    Records whose name begins with ``own_`` are left out: they belong to the reader's own data.
+    Parameters
+    ----------
+    key : ``VARIANCE`` for variance components, ``VERDICT`` for sentences.
     """
-    blocks = []
-    for dataset in dict.fromkeys(r["dataset"] for r in records):
-        mine = [r for r in records if r["dataset"] == dataset and not r["name"].startswith("own_")]
-        if not mine:
-            continue
-        blocks.append(f"**{_simulated(mine[0]['source'])}{dataset}**")
-        by_metric: dict[str, list[Record]] = {}
-        for record in mine:
-            by_metric.setdefault(record["name"].split("/")[0], []).append(record)
-        curves = {metric: rows for metric, rows in by_metric.items() if len({_budget(r) for r in rows} - {""}) > 1}
-        blocks += [_curve_table(metric, rows) for metric, rows in curves.items()]
-        single = [r for r in mine if r["name"].split("/")[0] not in curves]
-        if single:
-            rows = [(_words(r["name"]), _value_text(r), r["n"]) for r in single]
-            blocks.append(_markdown(["figure", "value [95 % interval]", "runs"], rows))
-    return "\n\n".join(blocks)
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    kept = [output for output in outputs if key in output.get("metadata", ())]
+    return {output["data"][MIME]["name"]: output["metadata"][key] for output in kept}
 
 
-def _curve_table(metric: str, records: Sequence[Record]) -> str:
-    budgets = sorted({_budget(r) for r in records}, key=lambda b: (not b.isdigit(), int(b) if b.isdigit() else 0, b))
-    cells = {(r["name"].split("/")[1].split("@")[0], _budget(r)): _value_text(r) for r in records}
-    methods = dict.fromkeys(method for method, _ in cells)
-    head = [_words(metric)] + [_labels(b) for b in budgets]
-    return _markdown(head, [[_words(e), *(cells.get((e, b), "") for b in budgets)] for e in methods])
-
-
-def _markdown(head: Sequence, rows: Iterable[Sequence]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def _budget(record: Record) -> str:
-    return record["name"].partition("@")[2]
-
-
-def _words(name: str) -> str:
-    what, _, budget = name.partition("@")
-    text = what.replace("/", ", ").replace("_", " ")
-    return f"{text}, {_labels(budget)}" if budget else text
-
-
-def _labels(budget: str) -> str:
-    return f"{int(budget):,} labels" if budget.isdigit() else budget.replace("_", " ")
-
-
-def _value_text(record: Record) -> str:
+def value_text(record: Record) -> str:
     """``0.953 [0.941, 0.964] s``."""
     low, high = record["low"], record["high"]
     interval = "" if low is None and high is None else f" [{_text(low)}, {_text(high)}]"
@@ -191,30 +148,8 @@ def _text(number: float | None) -> str:
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3f}" if abs(number) < 1 else f"{number:.3g}"
 
 
-def _simulated(source: str) -> str:
+def simulated(source: str) -> str:
     return "SIMULATED: " if source == "simulated" else ""
-
-
-def refresh_readme(text: str, notebooks: Iterable[Path]) -> str:
-    """The README with its results and its chapter times replaced by what the notebooks' records say.
-
-    Results stand between ``<!-- results -->`` and ``<!-- end of results -->``; the time of a chapter between
-    ``<!-- time NAME -->`` and ``<!-- end -->``.
-    """
-    results = []
-    for path in sorted(notebooks):
-        records = records_in(path)
-        table = results_table(records)
-        if table:
-            results.append(f"From [{path.stem}](notebooks/{path.name}):\n\n{table}")
-        seconds = [r["value"] for r in records if r["name"] == "seconds/chapter"]
-        spent = f"{seconds[0] / 60:.1f} min" if seconds else "not measured"
-        text = re.sub(rf"(<!-- time {path.stem} -->).*?(<!-- end -->)", rf"\g<1>{spent}\g<2>", text)
-    body = "\n\n".join(results) or "No chapter has recorded results yet."
-    begin, end = "<!-- results -->", "<!-- end of results -->"
-    if begin not in text or end not in text:
-        raise ValueError(f"the README lacks the lines {begin} and {end}; put them where the results table belongs.")
-    return f"{text.partition(begin)[0]}{begin}\n{body}\n{end}{text.partition(end)[2]}"
 
 
 @dataclass(frozen=True)
@@ -326,7 +261,7 @@ def decision_memo(
     asked = dict.fromkeys((v.method, v.budget) for v in verdicts)
     reasons = {key: _against(study, verdicts, savings, compute, cost_per_label, *key) for key in asked}
     return DecisionMemo(
-        recommendation=_simulated(source) + _recommend(reasons, verdicts[0].unit),
+        recommendation=simulated(source) + _recommend(reasons, verdicts[0].unit),
         scores=scores,
         verdicts=tuple(map(str, verdicts)),
         savings=tuple(_saving(s, compute[s.method, s.budget], cost_per_label, currency) for s in savings),
@@ -389,22 +324,3 @@ def _join(items: Sequence[str]) -> str:
 
 def _bullets(lines: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>" if lines else "<p>none</p>"
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Collect records of executed notebooks into a JSON file, into the README, or both."""
-    parser = argparse.ArgumentParser(prog="python -m sslbook.report", description=main.__doc__)
-    parser.add_argument("notebooks", nargs="+", type=Path, help="executed notebooks")
-    parser.add_argument("--json", type=Path, help="write the records, by notebook, to this file")
-    parser.add_argument("--readme", type=Path, help="rewrite the results and times in this file")
-    arguments = parser.parse_args(argv)
-    if arguments.json:
-        records = {path.stem: records_in(path) for path in arguments.notebooks}
-        arguments.json.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
-    if arguments.readme:
-        old = arguments.readme.read_text(encoding="utf-8")
-        arguments.readme.write_text(refresh_readme(old, arguments.notebooks), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sslbook.report import refresh_readme
+from sslbook.results import refresh_readme
 from tests.house_rules import DEFINED, NOTEBOOKS, PLACE, TYPED, without_code
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
