@@ -134,25 +134,6 @@ def expected_range(
     return value - half, value + half
 
 
-def disagreements(evidence: dict[str, Any], notebook: dict) -> list[str]:
-    """Records of an executed notebook that its full study does not expect, as sentences.
-
-    A verdict on the best rival is held against the full study only where both chose the same rival.
-    """
-    repeats = {name: parts["repeats"] for name, parts in beside_records(notebook, VARIANCE).items()}
-    values = {r["name"]: r["value"] for r in records_in(notebook)}
-    mine, theirs = beside_records(notebook, VERDICT), evidence["verdicts"]
-    common = [
-        n for n in repeats if n in evidence["variance"] and _compared(mine.get(n, "")) == _compared(theirs.get(n, ""))
-    ]
-    ranges = {name: expected_range(evidence, name, repeats[name], len(common)) for name in common}
-    return [
-        f"{name} is {values[name]:.3f}, and the full study expects {low:.3f} to {high:.3f}"
-        for name, (low, high) in ranges.items()
-        if not low <= values[name] <= high
-    ]
-
-
 def described(evidence: dict[str, Any]) -> str:
     """The full study with its repeats and its date, in words."""
     repeats = ", ".join(f"{name.replace('_', ' ').lower()}: {n}" for name, n in evidence["parameters"].items())
@@ -183,11 +164,6 @@ def beside(verdicts: Mapping[str, object], notebook: str | Path) -> str:
         lines += [compared, f"   this run        {mine}"]
         lines += [f"   the full study  {'' if other == compared else f'({other}) '}{theirs}"] if theirs else []
     return "\n".join(lines)
-
-
-def _compared(sentence: str) -> str:
-    """What a verdict compares, without what it found."""
-    return sentence.partition(": ")[0]
 
 
 def main(argv: list[str] | None = None) -> None:

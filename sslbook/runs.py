@@ -184,21 +184,6 @@ def _decode(node: Any, arrays: list[np.ndarray]) -> Any:
     raise ValueError(f"nothing of the kind {node['kind']} is stored")
 
 
-def fingerprint(*values: Any) -> str:
-    """Digest of values, the same in every process; it changes with whatever could change what a function returns.
-
-    Functions and classes of sslbook and of installed packages count by name and version. Those of a notebook or a
-    script count by what they do: code, constants, defaults, captured values and the globals they read; a comment, a
-    line number or another global does not matter.
-
-    Raises
-    ------
-    NotProvable
-        For a value that cannot be digested: an open file, a lock, a generator.
-    """
-    return Digests().hex(values)
-
-
 @functools.cache
 def _own_source() -> str:
     return _source(Path(__file__).parent)
@@ -265,6 +250,9 @@ def _loaded(code: types.CodeType) -> tuple[set[str], set[str]]:
 
 class Digests:
     """Digests of values, each object once; all that is digested is kept alive, so that no id is used twice.
+
+    Functions and classes of sslbook and of installed packages count by name and version; those of a notebook by what
+    they do: code, constants, defaults, captured values and the globals they read.
 
     An object that is part of itself counts where it turns up again as the number of levels up. Digests of such a ring
     hold only until its head is done, for from another entrance they would be others.

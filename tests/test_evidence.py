@@ -10,6 +10,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from scipy.stats import t as student
 
 from sslbook import evidence, report
+from tests.chapters.claims import disagreements
 
 RECORDS = """
 import numpy as np
@@ -29,6 +30,7 @@ record = report.Recorder("digits", "real")
 record("auc/net@10", grid.mean(), grid.mean() - found.half_width, grid.mean() + found.half_width, n=grid.size,
        spread=found, repeats=(DRAWS, SEEDS))
 record("seconds/chapter", 3.0, unit="s")
+record("seconds/said", 3.0, unit="s", verdict="net against pixels: gain")
 """
 
 
@@ -49,10 +51,11 @@ def test_a_full_study_is_written_with_its_repeats_and_goes_on_where_it_was(chapt
     found = evidence.load(chapter)
     assert path == tmp_path / "evidence" / "42.json" and sorted(path.parent.iterdir()) == [path]
     assert list(found) == [
-        "records", "parameters", "repeats", "variance", "package", "date", "processor", "seconds",
+        "records", "parameters", "repeats", "variance", "verdicts", "package", "date", "processor", "seconds",
     ]  # fmt: skip
     assert found["parameters"] == {"DRAWS": 6, "SEEDS": 4} and found["repeats"] == {"auc/net@10": [6, 4]}
-    assert {r["name"]: r["n"] for r in found["records"]} == {"auc/net@10": 24, "seconds/chapter": 1}
+    assert {r["name"]: r["n"] for r in found["records"]} == {"auc/net@10": 24, "seconds/chapter": 1, "seconds/said": 1}
+    assert found["verdicts"] == {"seconds/said": "net against pixels: gain"}
     assert set(found["records"][0]) == {"name", "value", "low", "high", "unit", "n", "source", "dataset"}
     assert found["variance"]["auc/net@10"].keys() == {"draws", "seeds", "residual", "cases", "df"}
     assert len((tmp_path / "log").read_text().split()) == 24
@@ -80,6 +83,9 @@ FULL = {
     "records": [{"name": "auc/net@10", "value": 0.8, "low": 0.78, "high": 0.82}],
     "repeats": {"auc/net@10": [10, 5]},
     "variance": {"auc/net@10": VARIANCE},
+    "verdicts": {"auc/net@10": "net against pixels at 10 labels: auc +0.020: gain"},
+    "parameters": {"DRAWS": 10, "NETWORK_SEEDS": 5},
+    "date": "2030-01-02",
 }
 
 
@@ -108,28 +114,49 @@ def test_other_runs_lie_inside_as_often_as_promised():
     assert 0.93 < inside / 300 <= 1
 
 
-def outputs_of(value: float) -> dict:
+def outputs_of(value: float, sentence: str = "net against pixels at 10 labels: auc +0.0: undecided") -> dict:
     record = {"name": "auc/net@10", "value": value, "low": None, "high": None}
-    output = {"data": {report.MIME: record}, "metadata": {report.VARIANCE: VARIANCE | {"repeats": [5, 3]}}}
+    beside = {report.VARIANCE: VARIANCE | {"repeats": [5, 3]}, report.VERDICT: sentence}
     loose = {"data": {report.MIME: {"name": "seconds/chapter", "value": 1e9}}, "metadata": {}}
-    return {"cells": [{"outputs": [output, loose]}, {}]}
+    return {"cells": [{"outputs": [{"data": {report.MIME: record}, "metadata": beside}, loose]}, {}]}
 
 
 def test_a_run_that_the_full_study_does_not_expect_is_named():
-    assert evidence.disagreements(FULL, outputs_of(0.81)) == []
+    assert disagreements(FULL, outputs_of(0.81)) == []
     for broken in (0.7, 0.9):
-        (said,) = evidence.disagreements(FULL, outputs_of(broken))
+        (said,) = disagreements(FULL, outputs_of(broken))
         assert said.startswith(f"auc/net@10 is {broken:.3f}, and the full study expects 0.7")
 
 
-def test_this_run_stands_beside_the_full_study(tmp_path):
+def test_a_comparison_with_another_rival_is_not_held_against_the_full_study():
+    assert disagreements(FULL, outputs_of(0.7, "net against trees at 10 labels: auc -0.1: loss")) == []
+
+
+@pytest.fixture
+def studied(tmp_path) -> Path:
+    """Path of a notebook that has a full study."""
     place = evidence.place(tmp_path / "42_chapter.ipynb")
     place.parent.mkdir()
     place.write_text(json.dumps(FULL))
-    mine = [{"name": "auc/net@10", "value": 0.79, "low": 0.7, "high": 0.88}, {"name": "n/x", "value": 2, "low": None}]
-    rows = evidence.beside(mine, tmp_path / "42_chapter.ipynb")
-    assert rows[0] == {
-        "figure": "auc/net@10", "this run": "0.790 [0.700, 0.880]", "the full study": "0.800 [0.780, 0.820]",
-    }  # fmt: skip
-    assert rows[1]["the full study"] == ""
-    assert evidence.beside(mine, tmp_path / "43_other.ipynb")[0]["the full study"] == ""
+    return tmp_path / "42_chapter.ipynb"
+
+
+def test_verdicts_of_this_run_stand_above_those_of_the_full_study(studied):
+    mine = {"auc/net@10": "net against pixels at 10 labels: auc +0.030: undecided", "auc/net@20": "net: no"}
+    assert evidence.beside(mine, studied).splitlines() == [
+        "net against pixels at 10 labels",
+        "   this run        auc +0.030: undecided",
+        "   the full study  auc +0.020: gain",
+        "net",
+        "   this run        no",
+    ]
+    other = evidence.beside({"auc/net@10": "net against trees at 10 labels: auc +0.030: gain"}, studied)
+    assert "   the full study  (net against pixels at 10 labels) auc +0.020: gain" in other
+    assert "full study" not in evidence.beside(mine, studied.with_name("43_other.ipynb"))
+
+
+def test_the_answer_of_a_chapter_is_that_of_its_full_study(studied):
+    head, sentence = evidence.answer(studied, ["auc/net@10"]).splitlines()
+    assert head == "The full study (draws: 10, network seeds: 5; 2030-01-02) found:"
+    assert sentence == FULL["verdicts"]["auc/net@10"]
+    assert "notebooks/evidence/43.json" in evidence.answer(studied.with_name("43_other.ipynb"), ["auc/net@10"])

@@ -24,7 +24,7 @@ from torch import nn
 
 from sslbook import parallel
 from sslbook.parallel import Cost, NotProvable, Outcome, Run, RunError, Store, map_all, measure, run_all
-from sslbook.runs import Digests, fingerprint
+from sslbook.runs import Digests
 
 ROOT = Path(__file__).parents[1]
 
@@ -422,6 +422,10 @@ def test_a_name_and_a_value_make_the_key(tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------- fingerprint
+
+
+def fingerprint(*values) -> str:
+    return Digests().hex(values)
 
 
 def defined(text, name="f", **names):

@@ -59,9 +59,29 @@ def test_what_a_figure_owes_to_draws_and_seeds_is_kept_beside_its_record():
     (data,), settings = display.call_args.args, display.call_args.kwargs
     book = {"cells": [{"outputs": [{"data": data, "metadata": settings["metadata"]}, {"data": {}, "metadata": {}}]}]}
     assert data[report.MIME]["name"] == "auc/probe@47" and "variance" not in str(data)
-    kept = report.variances_in(json.loads(json.dumps(book)))
+    kept = report.beside_records(json.loads(json.dumps(book)), report.VARIANCE)
     assert kept["auc/probe@47"].pop("repeats") == [5, 3]
     assert kept == {"auc/probe@47": pytest.approx(found.components)}
+
+
+def outputs_of(write) -> dict:
+    """A notebook with what a call displays."""
+    with mock.patch.object(report, "display") as display:
+        write(report.Recorder("xrays", "real"))
+    calls = [(call.args[0], call.kwargs["metadata"]) for call in display.call_args_list]
+    return json.loads(json.dumps({"cells": [{"outputs": [{"data": d, "metadata": m} for d, m in calls]}]}))
+
+
+def test_the_sentence_of_a_verdict_is_kept_beside_its_record():
+    v = Verdict("auc", "a", "b", 47, 0.05, 0.02, 0.08, 0.3, 0.1, 0.5, 5)
+    book = outputs_of(lambda record: record.difference("auc_difference/a_vs_best_other@47", v))
+    assert report.beside_records(book, report.VERDICT) == {"auc_difference/a_vs_best_other@47": str(v)}
+    assert report.beside_records(book, report.VARIANCE) == {}
+    saved = LabelsSaved("auc", "a", "b", 47, np.inf, np.inf, -20.0, np.inf, (10, 400))
+    book = outputs_of(lambda record: record.saved("labels_saved/a", saved, 5))
+    (found,) = report.records_in(book)
+    assert [found[key] for key in ("value", "low", "high", "unit", "n")] == [353, -20, 353, "labels", 5]
+    assert report.beside_records(book, report.VERDICT) == {"labels_saved/a": str(saved)}
 
 
 def test_a_simulated_record_says_so():
@@ -93,52 +113,6 @@ def test_records_are_found_in_a_file_a_notebook_and_a_list_of_outputs(tmp_path):
     path.write_text(json.dumps(book))
     outputs = [{"output_type": "stream", "name": "stdout", "text": "x"}, *book["cells"][1]["outputs"]]
     assert report.records_in(path) == report.records_in(book) == report.records_in(outputs) == [RECORD]
-
-
-def test_results_table_has_methods_by_budget_then_single_figures():
-    table = report.results_table([
-        RECORD | {"name": "auc/simclr_probe@4708", "value": 0.97, "low": None, "high": None},
-        RECORD,
-        RECORD | {"name": "auc/pixels_lr@47", "value": 0.892},
-        RECORD | {"name": "error_reduction/a_vs_b@47", "value": 0.3, "low": 0.1, "high": 0.5},
-        RECORD | {"name": "own_auc/simclr_probe@8", "dataset": "mine"},
-    ])  # fmt: skip
-    assert table.splitlines() == [
-        "**xrays**",
-        "",
-        "| auc | 47 labels | 4,708 labels |",
-        "| --- | --- | --- |",
-        "| simclr probe | 0.953 [0.941, 0.964] | 0.970 |",
-        "| pixels lr | 0.892 [0.941, 0.964] |  |",
-        "",
-        "| figure | value [95 % interval] | runs |",
-        "| --- | --- | --- |",
-        "| error reduction, a vs b, 47 labels | 0.300 [0.100, 0.500] | 15 |",
-    ]
-
-
-def test_results_table_says_simulated():
-    assert "**SIMULATED: xrays**" in report.results_table([RECORD | {"source": "simulated"}])
-
-
-def test_command_line_writes_json_and_refreshes_the_readme(tmp_path):
-    path = tmp_path / "10_films.ipynb"
-    path.write_text(json.dumps(notebook(RECORD, RECORD | {"name": "seconds/chapter", "value": 90.0, "unit": "s"})))
-    readme = tmp_path / "README.md"
-    readme.write_text(
-        "before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n<!-- time 10_films -->?<!-- end -->\n"
-    )
-    report.main([str(path), "--json", str(tmp_path / "r.json"), "--readme", str(readme)])
-    text = readme.read_text()
-    assert "old" not in text and "0.953" in text and "<!-- time 10_films -->1.5 min<!-- end -->" in text
-    assert text.startswith("before\n") and "\nafter\n" in text
-    assert report.refresh_readme(text, [path]) == text
-    assert json.loads((tmp_path / "r.json").read_text())["10_films"][0] == RECORD
-
-
-def test_a_readme_without_markers_is_refused():
-    with pytest.raises(ValueError, match="lacks the lines"):
-        report.refresh_readme("nothing here", [])
 
 
 # ---------------------------------------------------------------------------------------------------- the memo
