@@ -66,8 +66,10 @@ class TestFraud(Chapter):
     RECORDED = {
         "creditcard": [f"average_precision/rows_{method}@{b}" for method in ROWS for b in (3, 10, 30, 100, "all")],
         "cards": [f"average_precision/sequences_{method}@{b}" for method in SEQUENCES for b in (10, 25, 50, 100, 500)]
-        + [f"card_precision_at_100/sequences_{method}@25" for method in SEQUENCES]
+        + [f"card_precision_at_20/sequences_{method}@25" for method in SEQUENCES]
         + [
+            "money_difference/aggregates_plus_ssl_vs_aggregates_lr@25",
+            "money_difference/aggregates_plus_ssl_lightgbm_vs_aggregates_lightgbm@25",
             "lift/aggregates_plus_ssl_vs_best_other@25",
             "lift/aggregates_plus_ssl_vs_best_other@50",
             "shortcut/ssl_metric",

@@ -126,13 +126,14 @@ def money_saved(
 
 
 def card_day_metrics(
-    labels: np.ndarray, days: np.ndarray, entities: np.ndarray, k: int = 100, rate: float = 0.001
-) -> dict[str, Metric]:
-    """What a study of card-days reports: average precision, ``card_precision_at_k``, recall at a false-positive rate.
+    labels: np.ndarray, days: np.ndarray, entities: np.ndarray, amounts: np.ndarray, cost_per_review: float, k: int,
+    rate: float = 0.001,
+) -> dict[str, Metric]:  # fmt: skip
+    """What a study of card-days reports: average precision, card precision, money saved, recall at few false alarms.
 
     Parameters
     ----------
-    labels, days, entities : int arrays, shape (n_test,), 1 = fraud.
+    labels, days, entities, amounts, cost_per_review : as for ``money_saved``, of the test.
     k : cards that can be reviewed in a day.
     rate : largest share of the honest card-days that may be flagged, for the recall.
     """
@@ -143,6 +144,7 @@ def card_day_metrics(
     return {
         "average_precision": metric(average_precision),
         f"card_precision_at_{k}": metric(card_precision_at_k, days, entities, k),
+        f"money_saved_at_{k}": metric(money_saved, amounts, days, entities, k, cost_per_review),
         f"recall_at_{rate:.1%}": metric(recall_at_false_positive_rate, rate),
     }
 
