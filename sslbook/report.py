@@ -218,10 +218,6 @@ class DecisionMemo:
             encoding="utf-8",
         )
 
-    def to_csv(self, path: str | Path) -> None:
-        """Write the scores and costs, one row per method and budget; the source of the data is a column."""
-        self.scores.assign(metric=self.metric, currency=self.currency, source=self.source).to_csv(path, index=False)
-
 
 def decision_memo(
     study: Study,
@@ -302,7 +298,7 @@ def _recommend(reasons: dict[tuple[str, int], tuple[str, str]], unit: str) -> st
         grouped.setdefault((what, method, why), []).append(budget)
     first = {"pay for": 0, "not settled:": 1, "do not pay for": 2}
     parts = [
-        f"{what} {method} at {_join([f'{b:,}' for b in budgets])} {unit}{f' ({why})' if why else ''}"
+        f"{what} {method} at {', '.join(f'{b:,}' for b in budgets)} {unit}{f' ({why})' if why else ''}"
         for (what, method, why), budgets in sorted(grouped.items(), key=lambda item: first[item[0][0]])
     ]
     sentence = "; ".join(parts) + "."
@@ -316,10 +312,6 @@ def _saving(saved: LabelsSaved, compute: float, price: float, currency: str) -> 
     low, high = (f"{currency} {saved.clipped(s) * price:,.2f}" for s in (saved.low, saved.high))
     more = " or more" if math.isinf(saved.high) else ""
     return f"{saved}, worth {low} to {high}{more}, for {currency} {compute:,.4f} of compute"
-
-
-def _join(items: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
 
 
 def _bullets(lines: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Widgets turn one knob each. The function under a widget works without it, so a page reads well where none renders."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import ipywidgets
@@ -61,15 +61,11 @@ def budget_report(study: Study, metric: str, method: str, versus: str, budget: i
 
 def budget_slider(study: Study, metric: str, method: str, versus: str) -> None:
     """A slider over the label budgets, with ``budget_report`` below it."""
+    ran = [set(study.frame.loc[study.frame["method"] == name, "budget"]) for name in (method, versus)]
     interact(
         lambda budget: budget_report(study, metric, method, versus, budget),
-        budget=ipywidgets.SelectionSlider(options=_shared_budgets(study, method, versus), description="labels"),
+        budget=ipywidgets.SelectionSlider(options=sorted(set.intersection(*ran)), description="labels"),
     )
-
-
-def _shared_budgets(study: Study, *methods: str) -> Sequence[int]:
-    ran = [set(study.frame.loc[study.frame["method"] == name, "budget"]) for name in methods]
-    return sorted(set.intersection(*ran))
 
 
 def interact(function: Callable, **controls: ipywidgets.Widget) -> None:
