@@ -19,8 +19,8 @@ from sslbook.data import catalog
 from sslbook.report import NAME, VARIANCE, VERDICT, Record, beside_records, records_in
 from tests.house_rules import NOTEBOOKS, Notebook
 
-# Data set -> figure -> (lowest, highest). A figure is a record's name, for its value; with ``.low`` or ``.high`` appended,
-# for that end of its interval.
+# Data set -> figure -> (lowest, highest). A figure is a record's name, for its value; with ``.low`` or ``.high``
+# appended, for that end of its interval.
 Bounds = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -98,8 +98,8 @@ class Chapter:
 
     Attributes
     ----------
-    FULL : what the chapter says of the full study: which interval lies above or below what. How far a reader's run may be
-        from it follows from the variance components.
+    FULL : what the chapter says of the full study: which interval lies above or below what. How far a reader's run may
+        be from it follows from the variance components.
     REAL, SIMULATED : bounds of a reader's run, by where the data come from.
     SMOKE : bounds of the short run on stand-ins, which learns next to nothing; the lesson is proved on real data.
     RECORDED : names that the committed notebook holds at least, by data set.
