@@ -64,12 +64,27 @@ class SimCLR(nn.Module):
         self.projection_head = projection_head(encoder.out_features)
 
     def forward(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        views = torch.cat([self.augment(images, generator), self.augment(images, generator)])
+        views = torch.cat([self.augment(half, generator) for half in self.pair(images)])
         a, b = self.projection_head(self.encoder(views)).chunk(2)
         return a, b
+
+    def pair(self, cases: Tensor) -> tuple[Tensor, Tensor]:
+        """The two pictures that the views are taken of: twice the same."""
+        return cases, cases
 
     def loss(self, a: Tensor, b: Tensor) -> Tensor:
         return nt_xent(a, b, self.temperature)
 
     def reference_values(self, batch_size: int) -> dict[str, float]:
         return nt_xent_reference(batch_size, self.temperature)
+
+
+class NeighbourSimCLR(SimCLR):
+    """Views of two neighbouring pictures of one patient should agree, for example of slices of one scan.
+
+    What changes from a slice to the next is then ignored as well (after Zeng et al. 2021, PCL: positional contrastive
+    learning). A case is such a pair, one picture above the other: (2 height, width, channels).
+    """
+
+    def pair(self, cases: Tensor) -> tuple[Tensor, Tensor]:
+        return cases.chunk(2, dim=2)

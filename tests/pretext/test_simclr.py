@@ -8,7 +8,7 @@ import torch
 
 from sslbook.augment.views import Augment
 from sslbook.encoders.residual import ResNet
-from sslbook.pretext.simclr import SimCLR, nt_xent
+from sslbook.pretext.simclr import NeighbourSimCLR, SimCLR, nt_xent
 
 
 def nt_xent_by_loops(a: np.ndarray, b: np.ndarray, temperature: float) -> float:
@@ -117,3 +117,19 @@ def test_the_two_views_are_drawn_apart():
     objective = SimCLR(ResNet(width=4), Augment(area=(0.2, 0.6), brightness=0.3)).eval()
     a, b = objective(torch.rand(6, 1, 14, 14), torch.Generator().manual_seed(0))
     assert ((a - b).norm(dim=1) > 1e-4).all()
+
+
+def test_neighbours_are_the_two_halves_of_a_case():
+    """Of a picture above itself, SimCLR; of two pictures, the first view shows one and the second the other."""
+    torch.manual_seed(0)
+    encoder, pictures = ResNet(width=4), torch.rand(6, 1, 16, 16)
+    neighbours, plain = NeighbourSimCLR(encoder, Augment()).eval(), SimCLR(encoder, Augment()).eval()
+    neighbours.load_state_dict(plain.state_dict())
+    others = pictures.flip(0)
+    same, mixed = (
+        neighbours(torch.cat(halves, dim=2), torch.Generator().manual_seed(3))
+        for halves in ((pictures, pictures), (pictures, others))
+    )
+    expected = plain(pictures, torch.Generator().manual_seed(3))
+    assert all(torch.equal(a, b) for a, b in zip(same, expected, strict=True))
+    assert torch.equal(mixed[0], expected[0]) and not torch.allclose(mixed[1], expected[1])
