@@ -1,7 +1,7 @@
 """Figures. Every function draws on given axes, or makes its own, and returns them."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -80,29 +80,50 @@ def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: s
 def label_budget_curve(
     study: Study,
     metric: str,
-    methods: Sequence[str] | None = None,
+    methods: Sequence[str] | Mapping[str, str] | None = None,
     ax: Axes | None = None,
     ylabel: str | None = None,
     title: str = "",
+    ylim: tuple[float, float] | None = None,
 ) -> Axes:
-    """Mean score against the label budget, with 95 % intervals; families differ by line style."""
-    ax = ax or plt.subplots(figsize=(7.5, 4.2), layout="constrained")[1]
+    """Mean score against the label budget, with 95 % intervals; families differ by line style, lines have their names.
+
+    Parameters
+    ----------
+    methods : names, or what to call them in the figure by their names; None means all.
+    ylim : lowest and highest score shown; None shows all.
+    """
+    ax = ax or plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
     families = study.frame.drop_duplicates("method").set_index("method")["family"]
-    names = list(methods or study.methods())
-    for i, name in enumerate(names):
+    words = methods if isinstance(methods, Mapping) else {name: name for name in methods or study.methods()}
+    ends = []
+    for i, name in enumerate(words):
         budgets = sorted(study.frame.loc[study.frame["method"] == name, "budget"].unique())
         mean, low, high = np.array([study.interval(metric, name, b) for b in budgets]).T
-        offset = np.array(budgets) * 1.04 ** (i - len(names) / 2)
+        offset = np.array(budgets) * 1.04 ** (i - len(words) / 2)
         color = PALETTE[i % len(PALETTE)]
-        style = FAMILY_STYLE[families[name]]
-        ax.plot(offset, mean, linestyle=style, color=color, marker="o", markersize=4, label=name)
+        ax.plot(offset, mean, linestyle=FAMILY_STYLE[families[name]], color=color, marker="o", markersize=4,
+                label=words[name])  # fmt: skip
         ax.vlines(offset, low, high, color=color, alpha=0.5, linewidth=1.2)
+        ends.append((mean[-1], words[name], color))
     ax.set_xscale("log")
     ax.set_xticks(study.budgets, [f"{b:,}" for b in study.budgets])
     ax.minorticks_off()
-    ax.set(xlabel=study.unit, ylabel=ylabel or metric, title=title)
-    ax.legend(fontsize=8, bbox_to_anchor=(1.01, 1), loc="upper left")
+    ax.set(xlabel=study.unit, ylabel=ylabel or metric, title=title, ylim=ylim)
+    _name_lines(ax, ends)
     return ax
+
+
+def _name_lines(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
+    """Write names (height, name, colour) at the right of the axes, moved apart where lines end together."""
+    low, high = ax.get_ylim()
+    least = 0.055 * (high - low)
+    place = low - least
+    for y, name, color in sorted(ends):
+        place = max(y, place + least)
+        at = {"xy": (1, y), "xytext": (1.03, place), "xycoords": ax.get_yaxis_transform()}
+        ax.annotate(name, **at, textcoords=ax.get_yaxis_transform(), color=color, fontsize=8, va="center",
+                    annotation_clip=False)  # fmt: skip
 
 
 def image_grid(

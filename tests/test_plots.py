@@ -122,7 +122,7 @@ def test_label_budget_curve_draws_every_score_with_its_interval():
     assert ax.get_title(loc="left").startswith("SIMULATED")
     assert ax.get_xscale() == "log"
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["10", "200"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["pixels", "simclr", "raw", "late"]
+    assert sorted(text.get_text() for text in ax.texts) == ["late", "pixels", "raw", "simclr"]
     lines = {line.get_label(): line for line in ax.lines}
     assert lines["simclr"].get_ydata().tolist() == pytest.approx(study.scores("auc").loc["simclr"].tolist())
     assert lines["simclr"].get_xdata().tolist() == pytest.approx([10, 200], rel=0.15)
@@ -136,6 +136,21 @@ def test_label_budget_curve_of_some_methods():
     ax = plots.label_budget_curve(small_study(), "balanced_accuracy", methods=["simclr"], ax=plt.subplots()[1])
     assert len(ax.lines) == 1
     assert ax.get_ylabel() == "balanced_accuracy"
+
+
+def test_lines_are_named_in_plain_words_beside_their_ends_and_never_on_one_another():
+    study = small_study()
+    words = {"pixels": "grey values", "raw": "the same grey values", "simclr": "own pretraining"}
+    ax = plots.label_budget_curve(study, "auc", words, ylim=(0.2, 1.0))
+    assert ax.get_ylim() == (0.2, 1.0) and ax.get_legend() is None
+    assert {text.get_text(): text.get_color() for text in ax.texts} == {
+        line.get_label(): line.get_color() for line in ax.lines
+    }
+    ends = {line.get_label(): line.get_ydata()[-1] for line in ax.lines}
+    heights = {text.get_text(): text.xyann[1] for text in ax.texts}
+    assert sorted(heights, key=heights.get) == sorted(ends, key=lambda name: (ends[name], name))
+    assert min(np.diff(sorted(heights.values()))) >= 0.8 * 0.055 - 1e-9
+    assert all(heights[name] >= ends[name] for name in ends)
 
 
 @pytest.mark.parametrize(("n", "rows"), [(1, 1), (8, 1), (9, 2)])
