@@ -92,6 +92,8 @@ def _reduce(files: Iterable[tuple[str, Path | BinaryIO]]) -> dict[str, np.ndarra
     """Return the arrays of ``prepare``; each file comes with its name from the folder on."""
     slices = {}
     for name, file in files:
+        if "/." in name:
+            continue
         found = re.fullmatch(r"(.+)/\1_(\d+)(_mask)?\.tif", name)
         if found is None:
             raise DataError(

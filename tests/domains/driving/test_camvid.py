@@ -201,7 +201,7 @@ class TestDownload:
     def test_half_an_archive_is_never_kept(self, listed, host, bad, said):
         path = listed(f"{host}{bad}")
         with refuses("camvid_160x120.npz failed", said, "no readable archive", "run again"):
-            data.load("camvid")
+            data.load("camvid", source="real")
         assert files_in(path.parent) == []
 
     def test_other_pixels_are_never_kept(self, listed, host, monkeypatch):
@@ -210,7 +210,7 @@ class TestDownload:
         other = replace(entry, files=(replace(entry.files[0], sha256="0" * 64),))
         monkeypatch.setitem(data.catalog(), "camvid", other)
         with refuses("camvid_160x120.npz failed: expected sha256 000", "bytes with sha256", "from 127.0.0.1"):
-            data.load("camvid")
+            data.load("camvid", source="real")
         assert files_in(path.parent) == []
 
     def test_file_made_by_hand_is_used_only_with_the_right_content(self, listed, official):
@@ -222,7 +222,7 @@ class TestDownload:
         arrays["test_images"][0, 0, 0, 0] ^= 1
         write_npz(path, arrays)
         with refuses("not the official file", "expected sha256", "delete it"):
-            data.load("camvid")
+            data.load("camvid", source="real")
 
     @pytest.mark.parametrize(
         ("members", "said"),
