@@ -8,6 +8,8 @@ from sslbook.data.pictures import digest_of_arrays
 from sslbook.domains.imaging import lgg
 from sslbook.domains.imaging.data import Images
 
+LGG = "TruongVanHien194276/Brain_Segmentation_data"
+
 
 def read_medmnist(entry: DataSet, paths: list[Path]) -> Images:
     """Read one MedMNIST file with its official splits."""
@@ -83,10 +85,7 @@ ENTRIES = (
         files=(
             DataFile(
                 "lgg_flair_64.npz",
-                (
-                    "https://github.com/TruongVanHien194276/Brain_Segmentation_data/archive/"
-                    "40bfc1f393feb039a3d3742ba9f536dc6d50d2b0.tar.gz",
-                ),
+                (f"https://github.com/{LGG}/archive/40bfc1f393feb039a3d3742ba9f536dc6d50d2b0.tar.gz",),
                 400_000_000,  # about: as far as the archive, packed anew for each download, is read
                 "b077606a096ebf142b95990b50a9cb7b1612fa0cfa2f0ed47f0038e90b994da6",
                 folder="prepared",
@@ -100,10 +99,9 @@ ENTRIES = (
         "doi:10.1016/j.compbiomed.2019.05.002; images: TCGA-LGG of The Cancer Imaging Archive, "
         "doi:10.7937/K9/TCIA.2016.L4LTD3TK",
         provenance="Preoperative MRI of patients with a lower-grade glioma, tumours outlined on FLAIR by Buda et al.: "
-        "folder kaggle_3m of the repository TruongVanHien194276/Brain_Segmentation_data at commit 40bfc1f3, reduced "
-        "here to the FLAIR channel and 64x64 pixels (BOX). A slice is labelled tumour where its mask has a pixel. "
-        "Split here at random: 75 patients for training, 35 for test. What is fetched is verified by the sha256 of "
-        "these arrays.",
+        f"folder kaggle_3m of the repository {LGG} at commit 40bfc1f3, reduced here to the FLAIR channel and 64x64 "
+        "pixels (BOX). A slice is labelled tumour where its mask has a pixel. Split here at random: 75 patients for "
+        "training, 35 for test. What is fetched is verified by the sha256 of these arrays.",
         known_problems=(
             "Not for commercial use, and what is made of it must be shared alike.",
             "Where a slice lies tells much of its label: its number alone gives an AUC of about .7, and its number "

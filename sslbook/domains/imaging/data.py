@@ -16,14 +16,7 @@ from sslbook.data.errors import DataError, shorten
 from sslbook.data.pictures import image_files, read_images, read_npz, write_npz
 from sslbook.data.splits import NPZ_KEYS, SPLIT_NAMES, complete_splits
 from sslbook.data.tables import UNKNOWN, check_columns, read_table, words_of
-from sslbook.domains.imaging.readers import (
-    has_official_splits,
-    label_names,
-    pixels_from_array,
-    positive_index,
-    split_and_class,
-    whole_numbers,
-)
+from sslbook.domains.imaging import readers
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +202,7 @@ class Images(Described):
         if positive is None and "positive" in arrays:
             index = int(arrays["positive"])
         else:
-            index = positive_index(tuple(classes), positive)
+            index = readers.positive_index(tuple(classes), positive)
         if data_card is None and "card" in arrays:
             stored = json.loads(str(arrays["card"]))
             data_card = DataCard(**stored | {"known_problems": tuple(stored["known_problems"])})
@@ -254,8 +247,8 @@ class Images(Described):
         if not root.is_dir():
             raise DataError(f"There is no folder {root}; give the folder that holds the class folders.")
         files, other = image_files(root)
-        official = has_official_splits(root)
-        places = [split_and_class(file.relative_to(root), official) for file in files]
+        official = readers.has_official_splits(root)
+        places = [readers.split_and_class(file.relative_to(root), official) for file in files]
         names = [file.relative_to(root).as_posix() for file in files]
         problems = [f"{len(other)} files without an image's ending were left out: {shorten(other)}."] if other else []
         return _assemble(
@@ -320,7 +313,7 @@ class Images(Described):
             splits = cells[split].str.lower().map(SPLIT_NAMES)
             table.refuse(splits.isna(), f"a {split} that is not train, val or test", "correct it", cells[split])
         if order is not None:
-            places, broken = whole_numbers(cells[order])
+            places, broken = readers.whole_numbers(cells[order])
             table.refuse(broken, f"a {order} that is not a whole number", "correct it", cells[order])
         labels = [None] * len(names) if label is None else cells[label]
         return _assemble(
@@ -370,7 +363,7 @@ class Images(Described):
         DataError : wrong shape, type or range, unequal lengths, a missing group, a group in two splits, an order that
             is no whole number or not that of one image of a group only, one class only, a class with too few images.
         """
-        pixels = pixels_from_array(images)
+        pixels = readers.pixels_from_array(images)
         n = len(pixels)
         companions = {"labels": labels, "groups": groups, "names": names, "split": split, "order": order}
         for what, given in companions.items():
@@ -385,12 +378,12 @@ class Images(Described):
             for i in np.flatnonzero(split == "")[:1]:
                 raise DataError(f"Image {i} has the split {given[i]!r}; say train, val or test.")
         if order is not None:
-            given, (order, broken) = order, whole_numbers(order)
+            given, (order, broken) = order, readers.whole_numbers(order)
             for i in np.flatnonzero(broken)[:1]:
                 raise DataError(f"Image {i} has the order {given[i]!r}; give a whole number.")
         return _assemble(
             pixels,
-            label_names(labels, n, classes),
+            readers.label_names(labels, n, classes),
             groups=groups,
             order=order,
             names=[str(i) for i in range(n)] if names is None else list(names),
@@ -427,7 +420,7 @@ def _assemble(
     if groups is None:
         note = "No groups were given: images of one patient or site may be on both sides of a split."
         data_card = data_card.noting(note)
-    return Images(**parts, classes=classes, positive=positive_index(classes, positive), data_card=data_card)
+    return Images(**parts, classes=classes, positive=readers.positive_index(classes, positive), data_card=data_card)
 
 
 def _npz_split(path: Path, arrays: dict[str, np.ndarray], key: str) -> ImageSplit:

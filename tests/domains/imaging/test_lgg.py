@@ -153,13 +153,6 @@ class TestPrepared:
             assert split.order.tolist() == list(SLICES) * len(set(split.groups))
             assert split.names[2] == f"{split.groups[2]} slice 10"
 
-    def test_file_that_lacks_an_array(self, official, tmp_path):
-        arrays = lgg.prepare(official)
-        del arrays["tumour_fraction"]
-        write_npz(tmp_path / "x.npz", arrays)
-        with refuses("x.npz has no array tumour_fraction", "fetch.py"):
-            lgg.read_prepared(tmp_path / "x.npz", own_data_card("x", "X", ()))
-
 
 class TestDownload:
     def test_is_received_once_and_verified_by_content(self, listed, host):
