@@ -137,12 +137,9 @@ def test_digest_is_of_the_arrays_not_of_the_bytes(tmp_path):
     write_npz(tmp_path / "packed.npz", arrays | {"names": arrays["names"].astype("<U9")})
     expected = digest_of_arrays(tmp_path / "plain.npz")
     assert digest_of_arrays(tmp_path / "packed.npz") == expected
-    for key, other in {
-        "signal": np.array([[0, 1, 2], [3, 4, 6]]),
-        "signal ": arrays["signal"],
-        "names": np.array(["a", "bd"]),
-    }.items():
-        write_npz(tmp_path / "other.npz", {**arrays, key: other})
+    renamed = {"sign": arrays["signal"], "names": arrays["names"]}
+    for other in (renamed, arrays | {"signal": arrays["signal"] + 1}, arrays | {"names": np.array(["a", "bd"])}):
+        write_npz(tmp_path / "other.npz", other)
         assert digest_of_arrays(tmp_path / "other.npz") != expected
     write_npz(tmp_path / "other.npz", arrays | {"signal": arrays["signal"].reshape(3, 2)})
     assert digest_of_arrays(tmp_path / "other.npz") != expected
