@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from sslbook import data
-from sslbook.data.pictures import write_npz
+from sslbook.data.pictures import digest_of_arrays, write_npz
 from sslbook.data.store import local_path
 from sslbook.domains.driving import camvid
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     except (data.DataError, OSError) as error:
         sys.exit(f"{output} was not written: {error}")
     print(f"{output}: {camvid.read_prepared(output, data.find('camvid').data_card).counts()}")
-    if (height, width) == camvid.SIZE and camvid.digest(output) != official.sha256:
+    if (height, width) == camvid.SIZE and digest_of_arrays(output) != official.sha256:
         print("Note: this is not the content of the catalog; frames lack or differ, and load('camvid') will refuse it.")
 
 

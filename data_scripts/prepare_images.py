@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     }
     try:
         if arguments.source.suffix.lower() == ".csv":
-            columns = {name: getattr(arguments, name) for name in ("path", "label", "group", "split")}
+            columns = {name: getattr(arguments, name) for name in ("path", "label", "group", "split", "order")}
             images = Images.from_csv(arguments.source, arguments.image_folder, **columns, **common)
         else:
             images = Images.from_folder(arguments.source, **common)
@@ -57,6 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     table.add_argument("--label", default="label", help="column of the class names (default: label)")
     table.add_argument("--group", help="column of the patient or site")
     table.add_argument("--split", help="column that says train, val or test")
+    table.add_argument("--order", help="column of the place of an image in its group")
     return parser.parse_args(argv)
 
 

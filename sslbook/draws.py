@@ -45,6 +45,36 @@ def draw_labels(labels: np.ndarray, budget: int, draw: int) -> np.ndarray:
     return np.concatenate([pairs, rng.choice(rest, budget - len(pairs), replace=False)])
 
 
+def draw_groups(labels: np.ndarray, budget: int, draw: int, groups: np.ndarray) -> np.ndarray:
+    """Indices of all cases of ``budget`` groups (patients, say), drawn at random until each class has two cases.
+
+    For a study, fix the groups: ``functools.partial(draw_groups, groups=patients)``.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,).
+    budget : number of groups; where it is all of them, every draw is the same.
+    draw : number of the draw; the same number gives the same groups.
+    groups : array, shape (n,), the group of each case.
+
+    Raises
+    ------
+    ValueError
+        If the budget exceeds the groups, or none of 1,000 draws holds two cases of each class.
+    """
+    every, rng = np.unique(groups), np.random.default_rng(draw)
+    if budget > len(every):
+        raise ValueError(f"a budget of {budget} groups exceeds the {len(every)} there are; use a smaller budget.")
+    classes, numbers = np.unique(labels, return_inverse=True)
+    for _ in range(1000):
+        drawn = np.isin(groups, rng.permutation(every)[:budget])
+        if np.bincount(numbers[drawn], minlength=len(classes)).min() >= 2:
+            return np.flatnonzero(drawn)
+    raise ValueError(
+        f"no draw of {budget} groups holds two cases of each of {len(classes)} classes; use a larger budget."
+    )
+
+
 def choose_diverse(features: np.ndarray, budget: int, seed: int = 0) -> np.ndarray:
     """Indices of ``budget`` frames that stand for all: of each cluster of k-means, the frame nearest to its centre.
 

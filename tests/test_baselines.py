@@ -47,6 +47,7 @@ def test_pixels_are_rows_between_0_and_1():
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows[1], images[1].ravel() / 255, rtol=1e-6)
     assert pixels(np.full((1, 1, 1, 1), 255, np.uint8)).item() == 1
+    assert pixels(images[:0]).shape == (0, rows.shape[1])
 
 
 def test_principal_components_are_fitted_on_the_pool_alone():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sslbook.draws import choose_diverse, draw_labels
+from sslbook.draws import choose_diverse, draw_groups, draw_labels
 
 LABELS = np.array([0, 1] * 500)
 
@@ -55,6 +55,46 @@ def test_values_of_a_regression_are_drawn_at_random(budget):
     assert often == pytest.approx(np.full(100, budget / 100), abs=0.1)
     with pytest.raises(ValueError, match="101 labels exceeds the 100"):
         draw_labels(values, 101, 0)
+
+
+PATIENTS = np.repeat([f"patient {i}" for i in range(20)], np.arange(20) % 3 + 3)
+SICK = (np.arange(len(PATIENTS)) % 5 == 0).astype(int)
+
+
+@pytest.mark.parametrize("budget", [2, 8, 19])
+def test_a_draw_of_groups_has_all_their_cases_and_is_repeatable(budget):
+    draws = [draw_groups(SICK, budget, draw, PATIENTS) for draw in range(300)]
+    for index in draws:
+        assert len(set(PATIENTS[index])) == budget
+        assert np.array_equal(index, np.flatnonzero(np.isin(PATIENTS, PATIENTS[index])))
+        assert np.bincount(SICK[index], minlength=2).min() >= 2
+    assert np.array_equal(draws[3], draw_groups(SICK, budget, 3, PATIENTS))
+    assert len({index.tobytes() for index in draws}) > 15
+    often = np.bincount(np.concatenate(draws), minlength=len(PATIENTS)) / 300
+    assert budget == 2 or often == pytest.approx(np.full(len(PATIENTS), budget / 20), abs=0.12)
+
+
+def test_groups_are_redrawn_until_both_classes_occur():
+    sick = (PATIENTS == "patient 7").astype(int)
+    assert all("patient 7" in PATIENTS[draw_groups(sick, 2, draw, PATIENTS)] for draw in range(20))
+
+
+@pytest.mark.parametrize(
+    ("labels", "budget", "message"),
+    [
+        (SICK, 21, "21 groups exceeds the 20 there are; use a smaller budget"),
+        (
+            (PATIENTS < "patient 3").astype(int),
+            1,
+            "no draw of 1 groups holds two cases of each of 2 classes; use a larger",
+        ),
+        (SICK, 0, "no draw of 0 groups"),
+        ((np.arange(len(PATIENTS)) == 0).astype(int), 20, "no draw of 20 groups"),
+    ],
+)
+def test_groups_that_cannot_be_drawn(labels, budget, message):
+    with pytest.raises(ValueError, match=message):
+        draw_groups(labels, budget, 0, PATIENTS)
 
 
 def test_diverse_frames_are_one_of_each_kind_and_the_most_typical():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pooch import file_hash
 
@@ -28,7 +28,9 @@ class DataFile:
     sha256 : hexadecimal digest; nothing with another digest is ever read.
     folder : folder of the cache that holds it.
     prepare : turns what was downloaded into the file, in its place; None where the download is the file.
-    digest : what is compared with ``sha256``; for a prepared file, a digest of its content.
+    receive : reads the download as a stream and writes the file, in the place of ``prepare``: for an archive that is
+        large beside what is kept of it. It may stop before the end.
+    digest : what is compared with ``sha256``; for a file that was prepared or received, a digest of its content.
     """
 
     name: str
@@ -37,6 +39,7 @@ class DataFile:
     sha256: str
     folder: str = "raw"
     prepare: Callable[[Path], None] | None = None
+    receive: Callable[[BinaryIO, Path], None] | None = None
     digest: Callable[[Path], str] = file_hash
 
 

@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import pooch
 import requests
 from tqdm.auto import tqdm
+from tqdm.utils import CallbackIOWrapper
+from urllib3.exceptions import HTTPError
 
 from sslbook.data.catalog import DataFile, DataSet, find
 from sslbook.data.errors import DataError, Offline
@@ -55,6 +58,11 @@ def wanted(entry: DataSet) -> tuple[DataFile, ...]:
     return entry.files
 
 
+def to_download(entry: DataSet) -> int:
+    """Return how many bytes ``fetch`` would download."""
+    return sum(file.size for file in wanted(entry) if not local_path(file).exists())
+
+
 def _fetch_file(file: DataFile) -> Path:
     path = local_path(file)
     if path.exists():
@@ -96,7 +104,7 @@ def _verify(file: DataFile, path: Path) -> None:
 
 
 def _expected(file: DataFile) -> str:
-    return f"{'' if file.prepare else f'{file.size:,} bytes with '}sha256 {file.sha256}"
+    return f"{'' if file.prepare or file.receive else f'{file.size:,} bytes with '}sha256 {file.sha256}"
 
 
 def _offline(file: DataFile, path: Path, why: str) -> Offline:
@@ -157,7 +165,10 @@ def _download(file: DataFile, url: str, path: Path) -> None:
         failure = ""
         with tqdm(desc=file.name, total=file.size, unit="B", unit_scale=True) as bar:
             try:
-                pooch.HTTPDownloader(progressbar=bar, chunk_size=2**13, timeout=30)(url, target, None)
+                if file.receive is None:
+                    pooch.HTTPDownloader(progressbar=bar, chunk_size=2**13, timeout=30)(url, target, None)
+                else:
+                    _receive(file.receive, url, Path(target), bar)
             except requests.RequestException as error:
                 failure = f", broken off ({type(error).__name__})"
         size = os.path.getsize(target)
@@ -175,3 +186,13 @@ def _prepare(prepare: Callable[[Path], None], path: Path, found: str) -> None:
         prepare(path)
     except DataError as error:
         raise DataError(f"{found}: {str(error).rstrip('.')}") from error
+
+
+def _receive(receive: Callable[[BinaryIO, Path], None], url: str, path: Path, bar: tqdm) -> None:
+    try:
+        with requests.get(url, stream=True, timeout=30) as response:
+            response.raise_for_status()
+            receive(CallbackIOWrapper(bar.update, response.raw), path)
+    except (requests.RequestException, HTTPError, DataError) as error:
+        why = str(error).rstrip(".") if isinstance(error, DataError) else f"broken off ({type(error).__name__})"
+        raise DataError(f"{bar.n:,} bytes from {_host(url)}: {why}") from error

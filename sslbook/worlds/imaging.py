@@ -1,4 +1,4 @@
-"""Simulated chest X-rays and breast ultrasound: the schema of the real sets, drawn in well under a second.
+"""Simulated chest X-rays, breast ultrasound and brain MRI: the schema of the real sets, drawn in about a second.
 
 Each image is drawn by formulas in the frame of the body, of width and height 2 around 0, x to the right and y
 downwards. The label acts only on the *signal* (opacities in the lungs; shape and border of the lesion), which
@@ -76,9 +76,37 @@ def simulate_breastmnist(n_train: int = 300, seed: int = 0, difficulty: float = 
     return Images(*splits, classes=("malignant", "normal or benign"), positive=0, data_card=data_card)
 
 
-def _check(n_train: int, difficulty: float, nuisance: float) -> None:
-    if n_train < 24:
-        raise DataError(f"n_train is {n_train}; draw at least 24, so that every split holds both classes.")
+def simulate_lgg_mri(n_patients: int = 40, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0) -> Images:
+    """Draw the stand-in of LGG brain MRI.
+
+    Each patient is a head in 20 to 36 slices from neck to crown; in nine of ten, neighbouring slices show a tumour.
+
+    Parameters
+    ----------
+    n_patients : two thirds are for training, the others for test; validation is empty.
+    seed, nuisance : as for ``simulate_pneumoniamnist``; fat, artefacts and the base of the skull are bright, too.
+    difficulty : above 0; 0.5 makes tumours twice as bright, 2 half as bright.
+
+    Returns
+    -------
+    Images of 64 x 64 grey pixels, classes "no tumour" and "tumour", with groups (patients) and order (slices)
+    """
+    _check(n_patients, difficulty, nuisance, "n_patients", 6)
+    rng = np.random.default_rng(seed)
+    slices = rng.integers(20, 37, n_patients)
+    patient, number = np.repeat(np.arange(n_patients), slices), np.concatenate([np.arange(n) + 1 for n in slices])
+    pixels, labels = _heads(rng, patient, (number - 0.5) / slices[patient], difficulty, nuisance)
+    names = np.array([f"patient {who} slice {which}" for who, which in zip(patient, number, strict=True)])
+    whole = ImageSplit(_grey(pixels), labels, np.array([f"patient {who}" for who in patient]), names, number)
+    train = patient < round(n_patients * 2 / 3)
+    data_card = _data_card("lgg_mri", "Stand-in for LGG brain MRI: drawn slices of heads, 64x64")
+    splits = (whole.subset(part) for part in (train, train & ~train, ~train))
+    return Images(*splits, classes=("no tumour", "tumour"), positive=1, data_card=data_card)
+
+
+def _check(drawn: int, difficulty: float, nuisance: float, name: str = "n_train", least: int = 24) -> None:
+    if drawn < least:
+        raise DataError(f"{name} is {drawn}; draw at least {least}, so that every split holds both classes.")
     if difficulty <= 0 or nuisance < 0:
         raise DataError(f"difficulty is {difficulty} and nuisance {nuisance}; give one above 0 and one not below.")
 
@@ -88,8 +116,11 @@ def _shuffled_labels(rng: np.random.Generator, n: int, share: float) -> np.ndarr
 
 
 def _split(name: str, pixels: np.ndarray, labels: np.ndarray) -> ImageSplit:
-    images = pixels[..., None].round().clip(0, 255).astype(np.uint8)
-    return ImageSplit(images, labels, None, np.array([f"{name} {i}" for i in range(len(labels))]))
+    return ImageSplit(_grey(pixels), labels, None, np.array([f"{name} {i}" for i in range(len(labels))]))
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., None].round().clip(0, 255).astype(np.uint8)
 
 
 def _data_card(name: str, title: str) -> DataCard:
@@ -120,10 +151,10 @@ def _spread(rng: np.random.Generator, n: int, nuisance: float) -> Spread:
 
 
 def _posed_grid(
-    dx: np.ndarray, dy: np.ndarray, angle: np.ndarray, zoom: np.ndarray, aspect: np.ndarray
+    dx: np.ndarray, dy: np.ndarray, angle: np.ndarray, zoom: np.ndarray, aspect: np.ndarray, size: int = SIZE
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the body coordinates x, y (n, 28, 28) of every pixel; shifts in half-widths."""
-    line = ((np.arange(SIZE) + 0.5) / SIZE * 2 - 1).astype(np.float32)
+    """Return the body coordinates x, y (n, size, size) of every pixel; shifts in half-widths."""
+    line = ((np.arange(size) + 0.5) / size * 2 - 1).astype(np.float32)
     x, y = line[None, None, :] - dx, line[None, :, None] - dy
     cos, sin = np.cos(angle), np.sin(angle)
     return (cos * x + sin * y) * np.exp(-zoom - aspect), (cos * y - sin * x) * np.exp(-zoom + aspect)
@@ -167,10 +198,10 @@ def _opacities(
     return np.clip(filled, 0, 0.92)
 
 
-def _mottle(rng: np.random.Generator, n: int, knots: int, sd: float) -> np.ndarray:
-    """Return smooth random fields (n, 28, 28): noise on a grid of ``knots``, interpolated linearly."""
+def _mottle(rng: np.random.Generator, n: int, knots: int, sd: float, size: int = SIZE) -> np.ndarray:
+    """Return smooth random fields (n, size, size): noise on a grid of ``knots``, interpolated linearly."""
     grid = rng.normal(0, sd, (n, knots, knots)).astype(np.float32)
-    at = np.linspace(0, knots - 1, SIZE, dtype=np.float32)
+    at = np.linspace(0, knots - 1, size, dtype=np.float32)
     weights = np.clip(1 - np.abs(at[:, None] - np.arange(knots, dtype=np.float32)), 0, 1)
     return weights @ grid @ weights.T
 
@@ -229,3 +260,41 @@ def _speckle(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarra
     noise = rng.normal(0, 1, shape).astype(np.float32)
     wide = np.roll(noise, -1, axis=2) + 2 * noise + np.roll(noise, 1, axis=2)
     return (2 * wide + np.roll(wide, 1, axis=1)) / 30**0.5
+
+
+def _heads(
+    rng: np.random.Generator, patient: np.ndarray, height: np.ndarray, difficulty: float, nuisance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return slices (n, 64, 64), 0 to 255, and their labels; ``height`` (n,) is 0 at the neck and 1 at the crown."""
+    n, draw = patient[-1] + 1, _spread(rng, patient[-1] + 1, nuisance)
+
+    def spread(centre: float, sd: float) -> np.ndarray:  # one number for all slices of a patient
+        return draw(centre, sd)[patient]
+
+    def uniform(low: float, high: float) -> np.ndarray:
+        return rng.uniform(low, high, (n, 1, 1)).astype(np.float32)[patient]
+
+    def texture(knots: int, sd: float) -> np.ndarray:  # changes slowly from slice to slice
+        one, two = (_mottle(rng, n, knots, sd, 64)[patient] for _ in range(2))
+        return one * np.cos(2 * z) + two * np.sin(2 * z)
+
+    z = height[:, None, None].astype(np.float32) * spread(1.85, 0.15) - spread(0.9, 0.2)
+    x, y = _posed_grid(*(spread(0, sd) for sd in (0.04, 0.05, 0.08, 0.10, 0.04)), size=64)
+    x = x * (1 + spread(0, 0.04) * np.sign(x))
+    width = np.sqrt(np.clip(1 - np.clip(z, 0, None) ** 2, 0.02, 1))
+    rim = 1 - np.hypot(x / (0.66 * width), y / (0.80 * width)) + texture(6, 0.02)  # 0 at the skin
+    face = _inside(-0.35 - z, 0.12) * _inside(0.15 - y, 0.1)
+    brain = _inside(rim - 0.16, 0.03) * (1 - face)
+    fat = np.exp(-(((rim - 0.06) / 0.035) ** 2)) * spread(0.55, 0.12)
+    fat = fat + face * _inside(rim - 0.05, 0.03) * np.abs(0.45 + texture(12, 0.35 * nuisance))
+    ventricle = np.hypot((np.abs(x) - 0.10 - 0.1 * np.abs(y)) / spread(0.07, 0.015), y / spread(0.30, 0.04))
+    caps = spread(0.06, 0.03) * np.exp(-(((ventricle - 1.3) / 0.3) ** 2)) - 0.2 * _inside(1 - ventricle, 0.2)
+    tissue = spread(0.30, 0.03) + texture(16, 0.03) + caps * np.exp(-(((z - 0.1) / 0.28) ** 2))
+    spot = nuisance * np.exp(-sum((line - spread(0, 0.4)) ** 2 for line in (x, y, z)) / 0.02)
+    tall, radius, side = uniform(0.2, 0.6), uniform(0.20, 0.38), np.sign(uniform(-1, 1))
+    reach = (uniform(0, 1) < 0.9) * radius * np.sqrt(np.clip(1 - ((z - uniform(-0.3, 0.7)) / tall) ** 2, 0, 1))
+    away, seen = np.hypot(x - side * uniform(0.15, 0.35), y - uniform(-0.4, 0.4)), reach > 0.05
+    tumour = seen * _inside(reach * (1 + texture(8, 0.25)) - away, 0.03) * 0.40 / difficulty
+    head = (brain * (tissue + 0.2 * spot + tumour) + fat) * (1 + spread(0, 0.1) * x + spread(0, 0.1) * y)
+    noise = rng.normal(0, 0.015, head.shape).astype(np.float32)
+    return 255 * np.clip(head * np.exp(spread(-0.3, 0.15)) + noise, 0, 1), seen.ravel().astype(np.int64)

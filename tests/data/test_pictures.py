@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sslbook.data.pictures import full_scale, read_images, read_npz, write_npz
+from sslbook.data.pictures import digest_of_arrays, full_scale, read_images, read_npz, write_npz
 from tests.conftest import files_in, picture, refuses
 
 
@@ -129,3 +129,17 @@ def test_arrays_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_npz(tmp_path / "y.npz", arrays)
     assert files_in(tmp_path) == ["x.npz"]
+
+
+def test_digest_is_of_the_arrays_not_of_the_bytes(tmp_path):
+    arrays = {"signal": np.arange(6).reshape(2, 3), "names": np.array(["a", "bc"])}
+    np.savez(tmp_path / "plain.npz", **dict(reversed(arrays.items())))
+    write_npz(tmp_path / "packed.npz", arrays | {"names": arrays["names"].astype("<U9")})
+    expected = digest_of_arrays(tmp_path / "plain.npz")
+    assert digest_of_arrays(tmp_path / "packed.npz") == expected
+    renamed = {"sign": arrays["signal"], "names": arrays["names"]}
+    for other in (renamed, arrays | {"signal": arrays["signal"] + 1}, arrays | {"names": np.array(["a", "bd"])}):
+        write_npz(tmp_path / "other.npz", other)
+        assert digest_of_arrays(tmp_path / "other.npz") != expected
+    write_npz(tmp_path / "other.npz", arrays | {"signal": arrays["signal"].reshape(3, 2)})
+    assert digest_of_arrays(tmp_path / "other.npz") != expected

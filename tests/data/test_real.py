@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
 from sslbook import data
 from sslbook.data.pictures import VOID
 from sslbook.domains import driving, imaging, shop
 from sslbook.domains.driving import camvid
+from sslbook.domains.imaging import lgg
 
 CACHE = Path(os.environ.get("SSLBOOK_DATA") or "/nonexistent")
 MRI = CACHE / "samples" / "brain_mri"
@@ -159,6 +162,73 @@ def test_foreign_folder_without_official_splits():
     images = imaging.Images.from_folder(MRI / "Training", size=32, colour=True)
     assert images.shape == (32, 32, 3)
     assert (images.counts() > 0).all(axis=None)
+
+
+LGG = CACHE / "prepared" / "lgg_flair_64.npz"
+
+
+@pytest.fixture(scope="module")
+def scans() -> imaging.Images:
+    return data.load("lgg_mri", source="real")
+
+
+@needs(LGG)
+def test_lgg(scans):
+    assert scans.counts().to_numpy().tolist() == [[1858, 0, 698], [961, 0, 412]]
+    assert [len(set(split.groups)) for split in scans.splits.values()] == [75, 0, 35]
+    assert scans.shape == (64, 64, 1)
+    for split in (scans.train, scans.test):
+        for patient in np.unique(split.groups):
+            assert split.order[split.groups == patient].tolist() == list(range(1, (split.groups == patient).sum() + 1))
+    assert "TCGA_CS_4941_19960909 slice 12" in scans.train.names.tolist() + scans.test.names.tolist()
+
+
+@needs(LGG)
+def test_what_the_card_says_of_lgg_is_true(scans):
+    said = " ".join(scans.data_card.known_problems)
+    for claim in ("about .7,", ".88", "has 35", "1,110", "3 to 37", "45 patients, HT 34, CS 16, FG 14", "20 to 88",
+                  "twentieth", "12 pixels", "32 slices"):  # fmt: skip
+        assert claim in said
+    with np.load(LGG) as arrays:
+        patient, number, share, pixels = (arrays[part] for part in ("patient", "slice", "tumour_fraction", "images"))
+    patients, inverse, slices = np.unique(patient, return_inverse=True, return_counts=True)
+    assert (slices.min(), slices.max(), len(scans.test)) == (20, 88, 1110)
+    hospitals = np.unique([name[5:7] for name in patients], return_counts=True)
+    assert dict(zip(*map(np.ndarray.tolist, hospitals), strict=True)) == {
+        "CS": 16,
+        "DU": 45,
+        "EZ": 1,
+        "FG": 14,
+        "HT": 34,
+    }
+    tumours = np.bincount(inverse, share > 0)
+    runs = np.bincount(inverse, (share > 0) & ~((share > 0) & np.roll(share > 0, 1) & (number > 1)))
+    assert (tumours.min(), tumours.max(), set(runs)) == (3, 37, {1})
+    assert np.quantile(share[share > 0], 0.05) * 4096 == pytest.approx(12, abs=0.6)
+    flat = pixels.max(axis=(1, 2)) == pixels.min(axis=(1, 2))
+    assert (flat.sum(), (pixels[flat].max(axis=(1, 2)) == 0).sum()) == (32, 30)
+    pairs = imaging.duplicates(scans)
+    across = pairs[(pairs["kind"] == "exact") & (pairs["split_a"] != pairs["split_b"])]
+    assert len(across) > 0
+    for place, low, high in ((number, 0.70, 0.73), (number / slices[inverse], 0.87, 0.89)):
+        test = np.isin(patient, scans.test.groups)
+        curve = np.stack([place, place.astype(float) ** 2], axis=1) / place.max()
+        model = LogisticRegression(C=100).fit(curve[~test], share[~test] > 0)
+        assert low < roc_auc_score(share[test] > 0, model.decision_function(curve[test])) < high
+
+
+@needs(LGG)
+@needs(CACHE / "samples" / "lgg")
+def test_official_tiff_become_the_prepared_bytes():
+    made = lgg.prepare(CACHE / "samples" / "lgg")
+    with np.load(LGG) as prepared:
+        same = np.isin(np.char.add(prepared["patient"], prepared["slice"].astype(str)),
+                       np.char.add(made["patient"], made["slice"].astype(str)))  # fmt: skip
+        assert same.sum() == len(made["slice"]) == 8
+        assert set(made) == set(prepared)
+        for part in made:
+            assert made[part].dtype == prepared[part].dtype
+            assert made[part].tobytes() == prepared[part][same].tobytes()
 
 
 CAMVID = CACHE / "prepared" / "camvid_160x120.npz"

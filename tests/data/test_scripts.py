@@ -226,13 +226,16 @@ def test_prepare_folder(folder, tmp_path, capsys):
 
 def test_prepare_table(folder, tmp_path, capsys):
     files = sorted(folder.rglob("*.png"))
-    table = pd.DataFrame({"file": files, "finding": [f.parent.name for f in files], "child": range(16)})
+    table = pd.DataFrame({"file": files, "finding": [f.parent.name for f in files]})
+    table = table.assign(child=range(16), visit=range(16))
     table.to_csv(tmp_path / "xrays.csv", index=False)
     columns = ["--path", "file", "--label", "finding", "--group", "child", "--image-folder", str(folder)]
+    columns += ["--order", "visit"]
     program("prepare_images")([str(tmp_path / "xrays.csv"), str(tmp_path / "x.npz"), "--colour", *columns])
     images = imaging.Images.from_npz(tmp_path / "x.npz")
     assert images.shape == (28, 28, 3)
     assert len(set(images.train.groups) & set(images.test.groups)) == 0
+    assert images.test.order.astype(str).tolist() == images.test.groups.tolist()
 
 
 def test_prepare_fails_with_a_sentence_and_leaves_nothing(tmp_path):

@@ -163,6 +163,40 @@ def test_offline_switch_forbids_the_network(tiny, host, monkeypatch):
     assert data.load("tiny").source == "simulated"
 
 
+def test_large_downloads_only_when_asked_for(tiny, host, cache, monkeypatch, capsys):
+    path = tiny(f"{host}/good")
+    entry = data.catalog()["tiny"]
+    for size, source in ((data.LARGE + 1, "simulated"), (data.LARGE, "real")):
+        file = replace(entry.files[0], size=size)
+        monkeypatch.setitem(data.catalog(), "tiny", replace(entry, files=(file,)))
+        assert data.load("tiny").source == source
+        assert path.exists() == (source == "real")
+        printed = capsys.readouterr().out
+        for said in ("SIMULATED DATA instead of tiny", "100 MB", "data_scripts/fetch.py tiny", "load('tiny', 'real')"):
+            assert (said in printed) == (source == "simulated")
+    path.unlink()
+    monkeypatch.setitem(data.catalog(), "tiny", replace(entry, files=(replace(file, size=data.LARGE + 1),)))
+    assert data.load("tiny", source="real").source == "real"
+    assert data.load("tiny").source == "real"  # from the cache
+
+
+def test_only_what_is_missing_counts_as_a_download(cache, tmp_path):
+    entry = data.find("beauty")
+    assert store.to_download(entry) == entry.size
+    place(store.local_path(entry.files[0]), b"there")
+    assert store.to_download(entry) == entry.files[1].size
+    place(store.local_path(data.find("creditcard").alternative), b"there")
+    assert store.to_download(data.find("creditcard")) == 0
+
+
+@pytest.mark.parametrize("name", ["camvid", "lgg_mri", "creditcard"])
+def test_large_data_sets_of_the_catalog_wait_until_they_are_asked_for(cache, monkeypatch, capsys, name):
+    monkeypatch.setattr(requests, "get", None)  # nobody is asked
+    monkeypatch.setitem(data.stand_ins(), name, lambda: "stand-in")
+    assert data.load(name) == "stand-in"
+    assert f"{data.find(name).size / 1e6:.0f} MB are downloaded only when asked for" in capsys.readouterr().out
+
+
 def test_source_can_be_chosen(capsys):
     images = data.load("breastmnist", source="simulated")
     assert images.source == "simulated"

@@ -1,6 +1,5 @@
 """CamVid: drives through Cambridge, as the authors of SegNet split them; from the official PNG to arrays to scenes."""
 
-import hashlib
 import re
 import tempfile
 import zipfile
@@ -36,16 +35,6 @@ def _split(name: str, frames: np.ndarray, masks: np.ndarray, names: np.ndarray) 
     drives = np.array([frame.rpartition("_")[0] for frame in names.tolist()])
     time = np.array([int(re.sub(r".*\D", "", frame)) / RATE for frame in names.tolist()])
     return SceneSplit(name, frames, np.where(masks == OFFICIAL_VOID, VOID, masks).astype(np.uint8), drives, time, names)
-
-
-def digest(path: Path) -> str:
-    """Return the sha256 of the arrays of a prepared file, which does not depend on how they were compressed."""
-    sha = hashlib.sha256()
-    for key, array in sorted(read_npz(path).items()):
-        content = "\n".join(array.tolist()).encode() if array.dtype.kind == "U" else np.ascontiguousarray(array)
-        sha.update(f"{key} {array.dtype.kind} {array.shape}\n".encode())
-        sha.update(content)
-    return sha.hexdigest()
 
 
 def prepare_archive(path: Path) -> None:

@@ -4,7 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from sslbook.data.catalog import DataFile, DataSet
+from sslbook.data.pictures import digest_of_arrays
+from sslbook.domains.imaging import lgg
 from sslbook.domains.imaging.data import Images
+
+LGG = "TruongVanHien194276/Brain_Segmentation_data"
 
 
 def read_medmnist(entry: DataSet, paths: list[Path]) -> Images:
@@ -74,5 +78,47 @@ ENTRIES = (
         ),
         classes=("malignant", "normal or benign"),
         positive=0,
+    ),
+    DataSet(
+        name="lgg_mri",
+        title="LGG brain MRI: slices of 110 patients, 64x64",
+        files=(
+            DataFile(
+                "lgg_flair_64.npz",
+                (f"https://github.com/{LGG}/archive/40bfc1f393feb039a3d3742ba9f536dc6d50d2b0.tar.gz",),
+                400_000_000,  # about: as far as the archive, packed anew for each download, is read
+                "b077606a096ebf142b95990b50a9cb7b1612fa0cfa2f0ed47f0038e90b994da6",
+                folder="prepared",
+                receive=lgg.receive,
+                digest=digest_of_arrays,
+            ),
+        ),
+        licence="CC BY-NC-SA 4.0",
+        citation="Buda, Saha and Mazurowski (2019), Association of genomic subtypes of lower-grade gliomas with shape "
+        "features automatically extracted by a deep learning algorithm, Computers in Biology and Medicine 109:218-225, "
+        "doi:10.1016/j.compbiomed.2019.05.002; images: TCGA-LGG of The Cancer Imaging Archive, "
+        "doi:10.7937/K9/TCIA.2016.L4LTD3TK",
+        provenance="Preoperative MRI of patients with a lower-grade glioma, tumours outlined on FLAIR by Buda et al.: "
+        f"folder kaggle_3m of the repository {LGG} at commit 40bfc1f3, reduced here to the FLAIR channel and 64x64 "
+        "pixels (BOX). A slice is labelled tumour where its mask has a pixel. Split here at random: 75 patients for "
+        "training, 35 for test. What is fetched is verified by the sha256 of these arrays.",
+        known_problems=(
+            "Not for commercial use, and what is made of it must be shared alike.",
+            "Where a slice lies tells much of its label: its number alone gives an AUC of about .7, and its number "
+            "as a share of the patient's slices .88, without a look at the picture.",
+            "Neighbouring slices of a patient are alike: the patient is the unit, and the test has 35 of them, not "
+            "1,110.",
+            "Every patient has a tumour, in 3 to 37 neighbouring slices: nothing is said about people without one.",
+            "Five hospitals with their scanners, known by two letters of the patient's number: DU has 45 patients, HT "
+            "34, CS 16, FG 14, EZ one; a patient has 20 to 88 slices.",
+            "A single pixel of 65,536 makes a slice a tumour; a twentieth of the tumours are smaller than 12 pixels of "
+            "the 64x64, which may not show them.",
+            "32 slices at the ends of the head hold nothing but one grey value, most of them black; copies of these "
+            "are in both splits. Others are cut by the black corner of a turned volume.",
+            "FLAIR only, of three channels: the contrast agent, which radiologists look at, is left out.",
+        ),
+        loader=lambda entry, paths: lgg.read_prepared(paths[0], entry.data_card),
+        classes=lgg.CLASSES,
+        positive=1,
     ),
 )

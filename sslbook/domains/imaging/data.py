@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,11 +13,10 @@ import pandas as pd
 
 from sslbook.data.card import DataCard, Described, own_data_card
 from sslbook.data.errors import DataError, shorten
-from sslbook.data.pictures import full_scale, image_files, read_images, read_npz, write_npz
+from sslbook.data.pictures import image_files, read_images, read_npz, write_npz
 from sslbook.data.splits import NPZ_KEYS, SPLIT_NAMES, complete_splits
-from sslbook.data.tables import NOTHING_FOUND, UNKNOWN, check_columns, read_table, words_of
-
-UNLABELLED_FOLDERS = frozenset({"unlabelled", "unlabeled"})
+from sslbook.data.tables import UNKNOWN, check_columns, read_table, words_of
+from sslbook.domains.imaging import readers
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +29,19 @@ class ImageSplit:
     labels : int64 array (n,), ``UNKNOWN`` (-1) where the label is not known.
     groups : str array (n,), the patient or site of each image, or None where the data do not tell.
     names : str array (n,), what to call an image when something is wrong with it.
+    order : int64 array (n,), the place of each image in its group (number of a slice, of a visit), or None.
 
     Raises
     ------
-    DataError : pixels of another type or shape, or unequal lengths.
+    DataError : pixels of another type or shape, unequal lengths, an order without groups, or two images of one group at
+        the same place.
     """
 
     images: np.ndarray
     labels: np.ndarray
     groups: np.ndarray | None
     names: np.ndarray
+    order: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != np.uint8 or self.images.ndim != 4:
@@ -48,9 +49,22 @@ class ImageSplit:
                 f"The pixels are {self.images.dtype} of shape {self.images.shape}; give uint8 of shape "
                 "(n, height, width, channels)."
             )
-        for what, given in (("labels", self.labels), ("groups", self.groups), ("names", self.names)):
-            if given is not None and given.shape != (len(self),):
+        for what, given in vars(self).items():
+            if what != "images" and given is not None and given.shape != (len(self),):
                 raise DataError(f"There are {len(self)} images but {what} of shape {given.shape}; give one for each.")
+        if self.order is not None:
+            self._check_order()
+
+    def _check_order(self) -> None:
+        if self.groups is None:
+            raise DataError("An order is the place of an image in its group, and there are no groups; give them, too.")
+        for i in np.flatnonzero(pd.DataFrame({"group": self.groups, "order": self.order}).duplicated())[:1]:
+            group, place = self.groups[i], self.order[i]
+            first = np.flatnonzero((self.groups == group) & (self.order == place))[0]
+            raise DataError(
+                f"Images {self.names[first]} and {self.names[i]} of group {str(group)!r} both have the order {place}; "
+                "give every image of a group a number of its own."
+            )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,8 +74,7 @@ class ImageSplit:
 
     def subset(self, index: np.ndarray) -> ImageSplit:
         """Return the images at ``index`` (positions or a boolean mask)."""
-        groups = None if self.groups is None else self.groups[index]
-        return ImageSplit(self.images[index], self.labels[index], groups, self.names[index])
+        return ImageSplit(**{name: None if part is None else part[index] for name, part in vars(self).items()})
 
     @property
     def labelled(self) -> ImageSplit:
@@ -158,8 +171,7 @@ class Images(Described):
             "card": np.array(json.dumps(asdict(self.data_card))),
         }
         for name, split in self.splits.items():
-            parts = {"images": split.images, "labels": split.labels, "names": split.names, "groups": split.groups}
-            arrays |= {f"{NPZ_KEYS[name]}_{k}": part for k, part in parts.items() if part is not None}
+            arrays |= {f"{NPZ_KEYS[name]}_{k}": part for k, part in vars(split).items() if part is not None}
         write_npz(Path(path), arrays)
 
     @classmethod
@@ -190,7 +202,7 @@ class Images(Described):
         if positive is None and "positive" in arrays:
             index = int(arrays["positive"])
         else:
-            index = _positive_index(tuple(classes), positive)
+            index = readers.positive_index(tuple(classes), positive)
         if data_card is None and "card" in arrays:
             stored = json.loads(str(arrays["card"]))
             data_card = DataCard(**stored | {"known_problems": tuple(stored["known_problems"])})
@@ -235,8 +247,8 @@ class Images(Described):
         if not root.is_dir():
             raise DataError(f"There is no folder {root}; give the folder that holds the class folders.")
         files, other = image_files(root)
-        official = _has_official_splits(root)
-        places = [_place(file.relative_to(root), official) for file in files]
+        official = readers.has_official_splits(root)
+        places = [readers.split_and_class(file.relative_to(root), official) for file in files]
         names = [file.relative_to(root).as_posix() for file in files]
         problems = [f"{len(other)} files without an image's ending were left out: {shorten(other)}."] if other else []
         return _assemble(
@@ -258,6 +270,7 @@ class Images(Described):
         label: str | None = "label",
         group: str | None = None,
         split: str | None = None,
+        order: str | None = None,
         size: int = 28,
         colour: bool = False,
         validation: float = 0.15,
@@ -272,20 +285,22 @@ class Images(Described):
         ----------
         csv : comma-separated table with a header, in UTF-8.
         image_folder : folder that the paths start from; by default the folder of the table.
-        path, label, group, split : names of the columns. A label is the name of a class; where it is empty or "nan" it
-            is not known, and ``label=None`` says that none is. Images of one group (patient, site) stay in one split.
-            The split column, where given, says train, val or test.
+        path, label, group, split, order : names of the columns. A label is the name of a class; where it is empty or
+            "nan" it is not known, and ``label=None`` says that none is. Images of one group (patient, site) stay in one
+            split. The split column, where given, says train, val or test; the order, a whole number, is the place of an
+            image in its group.
         size, colour, validation, test, seed, positive, title : as for ``from_folder``.
 
         Raises
         ------
         DataError : a column is missing, a file does not exist or cannot be read, a file is listed twice, a row has no
-            group, a group is in two splits, one class only, a class with too few images.
+            group, a group is in two splits, an order is no whole number or not that of one image of a group only, one
+            class only, a class with too few images.
         """
-        csv, columns = Path(csv), (path, label, group, split)
+        csv, columns = Path(csv), (path, label, group, split, order)
         folder = csv.parent if image_folder is None else Path(image_folder)
         table = read_table(csv, text=columns)
-        check_columns(table, columns, "path, label, group and split")
+        check_columns(table, columns, "path, label, group, split and order")
         cells = {column: words_of(table.frame[column]) for column in columns if column is not None}
         names = cells[path].str.replace("\\", "/", regex=False)
         table.refuse(names.isna(), f"no {path}", "fill it in or delete the row")
@@ -297,11 +312,15 @@ class Images(Described):
         if split is not None:
             splits = cells[split].str.lower().map(SPLIT_NAMES)
             table.refuse(splits.isna(), f"a {split} that is not train, val or test", "correct it", cells[split])
+        if order is not None:
+            places, broken = readers.whole_numbers(cells[order])
+            table.refuse(broken, f"a {order} that is not a whole number", "correct it", cells[order])
         labels = [None] * len(names) if label is None else cells[label]
         return _assemble(
             read_images([folder / name for name in names], names.tolist(), size, colour),
             [None if name is None or name.lower() == "nan" else name for name in labels],
             groups=None if group is None else cells[group].to_numpy(dtype=str),
+            order=None if order is None else places,
             names=names.tolist(),
             split=None if split is None else splits.to_numpy(dtype=str),
             shares=(validation, test, seed),
@@ -317,6 +336,7 @@ class Images(Described):
         groups: Sequence | None = None,
         names: Sequence[str] | None = None,
         split: Sequence[str] | None = None,
+        order: Sequence[int] | None = None,
         classes: Sequence[str] | None = None,
         validation: float = 0.15,
         test: float = 0.25,
@@ -334,17 +354,19 @@ class Images(Described):
         groups : (n,) patient or site of each image; images of one group stay in one split.
         names : (n,) what to call each image; by default its number.
         split : (n,) official split of each image: train, val or test.
+        order : (n,) place of each image in its group, whole numbers.
         classes : name of each label number; by default the labels themselves.
         validation, test, seed, positive, title : as for ``from_folder``.
 
         Raises
         ------
-        DataError : wrong shape, type or range, unequal lengths, a missing group, a group in two splits, one class only,
-            a class with too few images.
+        DataError : wrong shape, type or range, unequal lengths, a missing group, a group in two splits, an order that
+            is no whole number or not that of one image of a group only, one class only, a class with too few images.
         """
-        pixels = _pixels_from_array(images)
+        pixels = readers.pixels_from_array(images)
         n = len(pixels)
-        for what, given in (("labels", labels), ("groups", groups), ("names", names), ("split", split)):
+        companions = {"labels": labels, "groups": groups, "names": names, "split": split, "order": order}
+        for what, given in companions.items():
             if given is not None and len(given) != n:
                 raise DataError(f"There are {n} images but {len(given)} {what}; give one for each image.")
         if groups is not None:
@@ -355,10 +377,15 @@ class Images(Described):
             given, split = split, np.array([SPLIT_NAMES.get(str(name).lower(), "") for name in split])
             for i in np.flatnonzero(split == "")[:1]:
                 raise DataError(f"Image {i} has the split {given[i]!r}; say train, val or test.")
+        if order is not None:
+            given, (order, broken) = order, readers.whole_numbers(order)
+            for i in np.flatnonzero(broken)[:1]:
+                raise DataError(f"Image {i} has the order {given[i]!r}; give a whole number.")
         return _assemble(
             pixels,
-            _label_names(labels, n, classes),
+            readers.label_names(labels, n, classes),
             groups=groups,
+            order=order,
             names=[str(i) for i in range(n)] if names is None else list(names),
             split=split,
             shares=(validation, test, seed),
@@ -370,112 +397,30 @@ class Images(Described):
 
 def _assemble(
     pixels: np.ndarray,
-    label_names: Sequence[str | None],
+    class_names: Sequence[str | None],
     names: Sequence[str],
     split: np.ndarray | None,
     shares: tuple[float, float, int],
     data_card: DataCard,
     groups: np.ndarray | None = None,
+    order: np.ndarray | None = None,
     classes: Sequence[str] | None = None,
     positive: str | None = None,
 ) -> Images:
     """Cut the splits that are not given, and check the whole."""
-    found = {x for x in label_names if x is not None}
+    found = {x for x in class_names if x is not None}
     in_order = sorted(found, key=lambda name: (int(name) if name.isdecimal() else -1, name))
     classes = tuple(in_order if classes is None else classes)
     number = {name: i for i, name in enumerate(classes)} | {None: UNKNOWN}
-    labels = np.array([number[x] for x in label_names], dtype=np.int64)
+    labels = np.array([number[x] for x in class_names], dtype=np.int64)
     split = np.full(len(labels), "train", dtype="<U10") if split is None else split.astype("<U10")
     split = complete_splits(split, labels, groups, classes, *shares)
-    whole = ImageSplit(pixels, labels, groups, np.array(names, dtype=str))
+    whole = ImageSplit(pixels, labels, groups, np.array(names, dtype=str), order)
     parts = {name: whole.subset(split == name) for name in NPZ_KEYS}
     if groups is None:
         note = "No groups were given: images of one patient or site may be on both sides of a split."
         data_card = data_card.noting(note)
-    return Images(**parts, classes=classes, positive=_positive_index(classes, positive), data_card=data_card)
-
-
-def _positive_index(classes: tuple[str, ...], positive: str | None) -> int:
-    """Return the number of the class that is the finding."""
-    if positive is not None and positive not in classes:
-        raise DataError(f"positive is {positive!r}, but the classes are {', '.join(classes)}; name one of them.")
-    if positive is not None:
-        return classes.index(positive)
-    found = [i for i, name in enumerate(classes) if re.split(r"[\W_]+", name.lower())[0] not in NOTHING_FOUND]
-    return found[-1] if found else max(len(classes) - 1, 0)
-
-
-def _has_official_splits(root: Path) -> bool:
-    """Tell whether the top folders are splits; refuse splits beside other folders, and splits without train."""
-    top = [child.name for child in root.iterdir() if child.is_dir() and not child.name.startswith((".", "__MACOSX"))]
-    splits = [name for name in top if name.lower() in SPLIT_NAMES]
-    stray = [name for name in top if name.lower() not in SPLIT_NAMES and name.lower() not in UNLABELLED_FOLDERS]
-    if splits and stray:
-        raise DataError(
-            f"Folder {root} has the splits {shorten(splits)} and beside them {shorten(stray)}; move these "
-            "into the splits, or give a folder with classes only."
-        )
-    if splits and "train" not in {SPLIT_NAMES[name.lower()] for name in splits}:
-        raise DataError(f"Folder {root} has {shorten(splits)} but no train folder; add one or rename the folders.")
-    return bool(splits)
-
-
-def _place(relative: Path, official: bool) -> tuple[str, str | None]:
-    """Return the split and the class that a path stands for."""
-    folders = list(relative.parts[:-1])
-    split = "train"
-    if official and folders and folders[0].lower() in SPLIT_NAMES:
-        split = SPLIT_NAMES[folders.pop(0).lower()]
-    unlabelled = not folders or folders[0].lower() in UNLABELLED_FOLDERS
-    return split, None if unlabelled else folders[0]
-
-
-def _pixels_from_array(images: np.ndarray) -> np.ndarray:
-    """Return uint8 (n, height, width, channels)."""
-    try:
-        images = np.asarray(images)
-    except ValueError:
-        raise DataError("The images have different sizes; resize them first, or use from_folder.") from None
-    images = images[..., None] if images.ndim == 3 else images
-    if images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
-        hint = " (channels come last: transpose with (0, 2, 3, 1))" if images.ndim == 4 else ""
-        raise DataError(
-            f"The images have shape {images.shape}; give (n, height, width) or (n, height, width, 1 or 3){hint}."
-        )
-    if images.dtype == np.uint8:
-        return images
-    if images.dtype == np.uint16:
-        return (images * (255 / full_scale(images.max()))).round().astype(np.uint8)
-    if images.dtype.kind != "f":
-        raise DataError(f"The images are {images.dtype}; give uint8, uint16, or floating point from 0 to 1.")
-    for i in np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))[:1]:
-        raise DataError(f"Image {i} has pixels that are NaN or infinite; mend or remove it.")
-    if images.min() < 0 or images.max() > 1:
-        found = f"from {images.min():.3g} to {images.max():.3g}"
-        raise DataError(f"The images are floating point {found}; scale them to 0..1.")
-    return (images * 255).round().astype(np.uint8)
-
-
-def _label_names(labels: Sequence | None, n: int, classes: Sequence[str] | None) -> list[str | None]:
-    """Return the class name of each label, None where it is not known."""
-    if labels is None:
-        return [None] * n
-    values = np.asarray(labels, dtype=object).reshape(n, -1)
-    if values.shape[1] != 1:
-        raise DataError(f"There are {values.shape[1]} labels per image; give one.")
-    names: list[str | None] = []
-    for i, value in enumerate(values[:, 0]):
-        if pd.isna(value) or value == "" or value == UNKNOWN:
-            names.append(None)
-            continue
-        if isinstance(value, float | np.floating) and value == int(value):
-            value = int(value)
-        if classes is not None and not isinstance(value, str) and 0 <= value < len(classes):
-            value = classes[int(value)]
-        if classes is not None and value not in classes:
-            raise DataError(f"Image {i} has the label {value!r}; the classes are {', '.join(classes)}.")
-        names.append(str(value))
-    return names
+    return Images(**parts, classes=classes, positive=readers.positive_index(classes, positive), data_card=data_card)
 
 
 def _npz_split(path: Path, arrays: dict[str, np.ndarray], key: str) -> ImageSplit:
@@ -491,4 +436,5 @@ def _npz_split(path: Path, arrays: dict[str, np.ndarray], key: str) -> ImageSpli
             "be read."
         )
     names = arrays.get(f"{key}_names", np.array([f"{key} {i}" for i in range(len(images))]))
-    return ImageSplit(images, labels.reshape(-1).astype(np.int64), arrays.get(f"{key}_groups"), names)
+    groups, order = arrays.get(f"{key}_groups"), arrays.get(f"{key}_order")
+    return ImageSplit(images, labels.reshape(-1).astype(np.int64), groups, names, order)

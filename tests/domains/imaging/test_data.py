@@ -8,6 +8,7 @@ import pytest
 
 from sslbook.data.card import DataCard, own_data_card
 from sslbook.domains.imaging.data import Images, ImageSplit
+from sslbook.domains.imaging.duplicates import duplicates
 from tests.conftest import picture, refuses
 
 
@@ -84,6 +85,44 @@ class TestContainer:
     def test_unequal_lengths(self, field):
         with refuses("4 images", field):
             dataclasses.replace(split_of(4), **{field: np.arange(3)})
+
+    @pytest.mark.parametrize(
+        ("groups", "order", "said"),
+        [
+            (None, range(4), ("no groups", "give them")),
+            (list("ppqq"), range(3), ("4 images but order of shape (3,)",)),
+            (list("pqpp"), [1, 7, 7, 1], ("Images image 0 and image 3", "group 'p'", "order 1")),
+        ],
+    )
+    def test_order_that_is_none(self, groups, order, said):
+        with refuses(*said):
+            dataclasses.replace(split_of(4), groups=groups and np.array(groups), order=np.array(order))
+
+    def test_order_stays_with_its_images(self, tmp_path):
+        split = dataclasses.replace(split_of(4, groups=np.array(list("pqpq"))), order=np.array([2, 2, 1, 1]))
+        assert split.subset(np.array([3, 0])).order.tolist() == [1, 2]
+        assert split.labelled.order.tolist() == [2, 2, 1, 1]
+        assert split_of(4).subset(np.array([0])).order is None
+
+    def test_no_validation_images_at_all(self, tmp_path):
+        train, test = (
+            dataclasses.replace(split_of(4, groups=np.array(groups), start=start), order=np.array([1, 2, 1, 2]))
+            for groups, start in ((list("ppqq"), 0), (list("rrss"), 9))
+        )
+        nothing = train.subset(np.array([], dtype=np.int64))
+        scans = Images(train, nothing, test, ("a", "b"), 1, own_data_card("scans", "Scans", ()))
+        assert scans.counts().to_numpy().tolist() == [[2, 0, 2], [2, 0, 2]]
+        assert repr(scans.validation) == "ImageSplit(0 images of 16 x 16 x 1)"
+        assert "<td>0</td>" in scans._repr_html_()
+        copy = dataclasses.replace(test, images=train.images)
+        assert len(duplicates(dataclasses.replace(scans, test=copy))) == 4
+        scans.to_npz(tmp_path / "scans.npz")
+        again = Images.from_npz(tmp_path / "scans.npz")
+        for one, two in zip(scans.splits.values(), again.splits.values(), strict=True):
+            assert len(one) == len(two) == len(two.labelled)
+            for part in ("images", "labels", "groups", "names", "order"):
+                assert (getattr(one, part) == getattr(two, part)).all()
+                assert getattr(one, part).dtype == getattr(two, part).dtype
 
     def test_wrong_pixels(self):
         with refuses("float64", "uint8"):
@@ -247,6 +286,22 @@ class TestTable:
         images = Images.from_csv(table_of(folder, part=splits), split="part")
         assert images.counts().to_numpy().tolist() == [[5, 1, 2], [5, 1, 2]]
 
+    def test_order_column(self, folder):
+        child, visit = [f"child {i // 2}" for i in range(16)], [f"{1 + i % 2}" for i in range(15)]
+        images = Images.from_csv(table_of(folder, child=child, visit=[*visit, "2.0"]), group="child", order="visit")
+        for split in images.splits.values():
+            assert split.order.tolist() == [1, 2] * (len(split) // 2)
+            assert split.order.dtype == np.int64
+        assert Images.from_csv(table_of(folder, child=child), group="child").train.order is None
+        for bad in ("third", "1.5", None, "inf", "1e30"):
+            table = table_of(folder, child=child, visit=[*visit, bad])
+            with refuses("xrays.csv", "a visit that is not a whole number", "line 17", "correct it"):
+                Images.from_csv(table, group="child", order="visit")
+        with refuses("of group 'child 7' both have the order 1"):
+            Images.from_csv(table_of(folder, child=child, visit=[*visit, "1"]), group="child", order="visit")
+        with refuses("no groups"):
+            Images.from_csv(table_of(folder, visit=range(16)), order="visit")
+
     def test_group_on_both_sides_of_a_given_split(self, folder):
         splits = (["train"] * 5 + ["val"] + ["test"] * 2) * 2
         csv = table_of(folder, part=splits, patient=[f"p{i}" for i in range(6)] + ["p0"] + [f"q{i}" for i in range(9)])
@@ -361,6 +416,17 @@ class TestArrays:
         assert set(images.test.groups).isdisjoint(images.train.groups)
         official = Images.from_arrays(self.pixels, [0, 1] * 10, split=["train"] * 12 + ["val"] * 4 + ["test"] * 4)
         assert list(official.test.names) == ["16", "17", "18", "19"]
+
+    def test_order(self):
+        pixels = np.zeros((16, 8, 8), np.uint8)
+        known = {"labels": ["a", "b"] * 8, "groups": np.repeat(range(8), 2)}
+        images = Images.from_arrays(pixels, **known, order=[5, 4.0] * 8)
+        assert images.test.order.tolist() == [5, 4] * (len(images.test) // 2)
+        for bad in (None, 0.5, "second"):
+            with refuses("Image 15", f"order {bad!r}", "whole number"):
+                Images.from_arrays(pixels, **known, order=[*range(15), bad])
+        with refuses("16 images but 3 order"):
+            Images.from_arrays(pixels, **known, order=[1, 2, 3])
 
     def test_unlabelled_image_follows_its_group(self):
         groups = [i // 4 for i in range(20)]
