@@ -1,7 +1,5 @@
 """Distillation: a small network learns to give the features of a larger one, no label needed (Romero et al. 2015)."""
 
-import copy
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,26 +7,39 @@ from torch import Tensor, nn
 from sslbook.augment.views import Augment
 
 
+class OfPicture(nn.Module):
+    """An encoder of the picture of a case that has features beside it."""
+
+    reads = {"picture": "pictures", "features": "numbers"}
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, cases: dict[str, Tensor]) -> Tensor:
+        return self.network(cases["picture"])
+
+
 class Distillation(nn.Module):
-    """Predict the teacher's features of a view from the student's features of the same view.
+    """Predict, from any view of a picture, the features that a teacher has of the picture itself.
+
+    A case is a dict of a ``picture`` and the teacher's ``features`` of it, which are computed once and stored.
 
     Parameters
     ----------
-    encoder : the student; it is what you keep.
-    teacher : pretrained encoder; a copy is used and stays as it is.
+    student : encoder; trained in place, it is what you keep.
+    teacher_features : number of them.
+    augment : recipe for the views.
     """
 
-    def __init__(self, encoder: nn.Module, teacher: nn.Module, augment: Augment):
+    def __init__(self, student: nn.Module, teacher_features: int, augment: Augment):
         super().__init__()
-        self.encoder, self.augment = encoder, augment
-        self.teacher = copy.deepcopy(teacher).requires_grad_(False)
-        self.predictor = nn.Linear(encoder.out_features, teacher.out_features)
+        self.encoder, self.augment = OfPicture(student), augment
+        self.predictor = nn.Linear(student.out_features, teacher_features)
 
-    def forward(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        views = self.augment(images, generator)
-        with torch.no_grad():
-            target = self.teacher.eval()(views)
-        return self.predictor(self.encoder(views)), target
+    def forward(self, cases: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        views = self.augment(cases["picture"], generator)
+        return self.predictor(self.encoder({"picture": views})), cases["features"]
 
     def loss(self, predicted: Tensor, target: Tensor) -> Tensor:
         """One minus the mean cosine similarity of predicted and target features, both (n, d)."""

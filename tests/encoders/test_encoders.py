@@ -10,10 +10,12 @@ from torch import nn
 from sslbook.augment.tensors import to_tensor
 from sslbook.data.sequences import histories
 from sslbook.encoders.events import EventEncoder, encode_events
-from sslbook.encoders.features import count_parameters, encode
+from sslbook.encoders.features import WithNumbers, count_parameters, encode
 from sslbook.encoders.residual import ResidualBlock, ResNet
 from sslbook.encoders.rows import MLP
 from sslbook.encoders.scenes import SceneEncoder, hypercolumns
+from sslbook.finetune import Recipe, fit_classifier
+from sslbook.train import default_precision
 
 
 def stored_pictures(n: int, size: int = 14, channels: int = 1) -> np.ndarray:
@@ -325,3 +327,30 @@ def test_frozen_events_need_no_gradient():
     encoder, (sequences, rows) = new_event_encoder(), stored_histories()
     encode_events(encoder.states, sequences, rows)
     assert all(p.grad is None for p in encoder.parameters())
+
+
+def test_numbers_beside_a_picture_are_put_behind_its_features():
+    rng = np.random.default_rng(0)
+    cases = {"picture": rng.integers(0, 256, (5, 16, 16, 1), dtype=np.uint8), "numbers": rng.normal(size=(5, 2))}
+    plain = ResNet(width=4)
+    both = WithNumbers(plain, 2)
+    features = encode(both, cases)
+    assert features.shape == (5, both.out_features) == (5, plain.out_features + 2)
+    np.testing.assert_allclose(features[:, :-2], encode(plain, cases["picture"]), atol=1e-6)
+    np.testing.assert_allclose(features[:, -2:], cases["numbers"], atol=1e-6)
+
+
+def test_a_network_is_trained_on_pictures_with_numbers():
+    """The label is in the numbers alone."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    cases = {"picture": rng.integers(0, 256, (40, 16, 16, 1), dtype=np.uint8),
+             "numbers": np.float32(2 * labels[:, None] - 1 + 0.1 * rng.normal(size=(40, 1)))}  # fmt: skip
+    model = fit_classifier(WithNumbers(ResNet(width=4), 1), cases, labels, 2, Recipe(min_steps=100), 0)
+    assert (encode(model, cases).argmax(axis=1) == labels).all()
+
+
+def test_a_picture_among_the_streams_sets_the_precision():
+    alone = default_precision("pictures")
+    assert default_precision({"picture": "pictures", "numbers": "numbers"}) == alone
+    assert default_precision({"rows": "numbers"}) == default_precision("numbers") == "32-true"
