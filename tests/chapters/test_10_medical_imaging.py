@@ -8,18 +8,21 @@ METHODS = ("pixels_lr", "random_encoder", "supervised_aug", "simclr_probe", "sim
 
 
 class TestMedicalImaging(Chapter):
+    FULL = {
+        "pneumoniamnist": {
+            # Pretraining beats what needs no network, and helps the same network with few labels ...
+            "auc_difference/simclr_probe_vs_pixels_lr@47.low": (0.0, math.inf),
+            "auc_difference/simclr_probe_vs_random_encoder@47.low": (0.0, math.inf),
+            "auc_difference/pretrained_vs_random_start@47.low": (0.0, math.inf),
+            # ... and not with all of them.
+            "auc_difference/pretrained_vs_random_start@4708.high": (-math.inf, 0.01),
+            # A pretext that does not look into the lungs.
+            "auc/rotation_probe@47.high": (-math.inf, 0.85),
+        },
+    }
     REAL = {
         "pneumoniamnist": {
             "auc/majority@47": (0.499, 0.501),
-            "auc/pixels_lr@47": (0.88, 0.92),
-            "auc/random_encoder@47": (0.77, 0.88),
-            "auc/supervised_aug@47": (0.90, 0.96),
-            "auc/simclr_probe@47": (0.91, 0.97),
-            "auc/rotation_probe@47": (0.60, 0.88),
-            "auc/simclr_finetuned@4708": (0.95, 0.99),
-            # An untrained encoder is no explanation; a well-augmented supervised network comes close.
-            "auc_difference/simclr_probe_vs_random_encoder@47.low": (0.0, math.inf),
-            "auc_difference/simclr_probe_vs_supervised_aug@47": (-0.03, 0.04),
             "peak_memory/chapter": (100, 2048),
             "images_per_second/pretrain_simclr": (300, math.inf),
             "seconds/chapter": (10, 2400),
@@ -28,11 +31,6 @@ class TestMedicalImaging(Chapter):
     SIMULATED = {
         "pneumoniamnist": {
             "auc/majority@47": (0.499, 0.501),
-            "auc/pixels_lr@47": (0.76, 0.88),
-            "auc/random_encoder@47": (0.62, 0.84),
-            "auc/supervised_aug@47": (0.80, 0.96),
-            "auc/simclr_probe@47": (0.84, 0.96),
-            "auc/rotation_probe@47": (0.50, 0.80),
             "auc_difference/simclr_probe_vs_random_encoder@47.low": (0.0, math.inf),
             "peak_memory/chapter": (100, 2048),
             "seconds/chapter": (10, 1500),
@@ -50,8 +48,9 @@ class TestMedicalImaging(Chapter):
     RECORDED = {
         "pneumoniamnist": [f"auc/{method}@{budget}" for method in METHODS for budget in (10, 47, 471, 4708)]
         + [
-            "error_reduction/simclr_probe_vs_supervised_aug@47",
-            "error_reduction/simclr_probe_vs_best_other@47",
+            "auc_difference/simclr_probe_vs_best_other@47",
+            "auc_difference/pretrained_vs_random_start@47",
+            "balanced_accuracy_difference/simclr_probe_vs_best_other@47",
             "labels_saved/simclr_probe",
             "seconds/pretrain_simclr",
             "images_per_second/pretrain_simclr",

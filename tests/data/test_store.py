@@ -137,16 +137,16 @@ def test_silent_network_is_given_up_in_time(tiny, host, monkeypatch):
     monkeypatch.setattr(store, "PATIENCE", 0.3)
     tiny(f"{host}/silent", f"{host}/silent?2")
     start = time.perf_counter()
-    with refuses("did not answer within 0.3 s", error=data.Offline):
+    with refuses("cannot be downloaded", error=data.Offline):  # whichever of two clocks is first
         data.fetch("tiny")
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 3, "a silent host is not waited for"
 
 
 def test_name_look_up_that_hangs_is_given_up_in_time(tiny, monkeypatch):
     monkeypatch.setattr(store, "PATIENCE", 0.2)
 
     def hang(*_, **__):
-        time.sleep(1)
+        time.sleep(6)
         raise requests.ConnectionError
 
     monkeypatch.setattr(requests, "get", hang)
@@ -154,7 +154,7 @@ def test_name_look_up_that_hangs_is_given_up_in_time(tiny, monkeypatch):
     start = time.perf_counter()
     with refuses("host.invalid", error=data.Offline):
         data.fetch("tiny")
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 3
 
 
 def test_offline_switch_forbids_the_network(tiny, host, monkeypatch):

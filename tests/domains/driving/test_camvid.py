@@ -12,7 +12,7 @@ from PIL import Image
 
 from sslbook import data
 from sslbook.data.card import own_data_card
-from sslbook.data.pictures import VOID, digest_of_arrays, write_npz
+from sslbook.data.pictures import VOID, write_npz
 from sslbook.domains.driving import camvid
 from tests.conftest import closed_port, files_in, refuses
 
@@ -64,17 +64,8 @@ def payload(official) -> bytes:
 
 
 @pytest.fixture
-def listed(cache, official, tmp_path, monkeypatch):
-    """Let the catalog expect the small folder: listed(url) gives the place of its file in the empty cache."""
-    write_npz(tmp_path / "expected.npz", camvid.prepare(official))
-
-    def put(*urls: str) -> Path:
-        entry = data.catalog()["camvid"]
-        file = replace(entry.files[0], urls=urls, sha256=digest_of_arrays(tmp_path / "expected.npz"))
-        monkeypatch.setitem(data.catalog(), "camvid", replace(entry, files=(file,)))
-        return cache / "prepared" / "camvid_160x120.npz"
-
-    return put
+def listed(expects, official):
+    return expects("camvid", camvid.prepare(official))
 
 
 class TestPrepare:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sslbook import data
 from sslbook.data.card import own_data_card
-from sslbook.data.pictures import digest_of_arrays, write_npz
+from sslbook.data.pictures import write_npz
 from sslbook.domains.imaging import lgg
 from tests.conftest import closed_port, files_in, refuses
 
@@ -70,17 +70,8 @@ def payload(official) -> bytes:
 
 
 @pytest.fixture
-def listed(cache, official, tmp_path, monkeypatch):
-    """Let the catalog expect the small folder: listed(url) gives the place of its file in the empty cache."""
-    write_npz(tmp_path / "expected.npz", lgg.prepare(official))
-
-    def put(*urls: str) -> Path:
-        entry = data.catalog()["lgg_mri"]
-        file = replace(entry.files[0], urls=urls, sha256=digest_of_arrays(tmp_path / "expected.npz"))
-        monkeypatch.setitem(data.catalog(), "lgg_mri", replace(entry, files=(file,)))
-        return cache / "prepared" / "lgg_flair_64.npz"
-
-    return put
+def listed(expects, official):
+    return expects("lgg_mri", lgg.prepare(official))
 
 
 class TestPrepare:
