@@ -1,5 +1,8 @@
 """Widgets turn one knob each. The function under a widget works without it, so a page reads well where none renders."""
 
+import base64
+import contextlib
+import io
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,6 +10,8 @@ import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from IPython.core.formatters import DisplayFormatter
+from IPython.core.pylabtools import print_figure
 from IPython.display import display
 from matplotlib.figure import Figure
 
@@ -69,24 +74,34 @@ def budget_slider(study: Study, metric: str, method: str, versus: str) -> None:
 
 
 def interact(function: Callable, **controls: ipywidgets.Widget) -> None:
-    """Show controls and the function's output; a figure it returns is drawn and closed.
+    """Show controls, and below them what the function prints and returns (a figure or a table).
 
-    The first output is shown as plain output, so that a page without a running kernel still has it.
+    It is one display: the live controls where widgets render, else the first output, as on a page without a kernel.
     """
     output = ipywidgets.Output()
+    for control in controls.values():
+        control.style.description_width = "8em"
+    box = ipywidgets.VBox([*controls.values(), output])
 
-    def draw(**values) -> None:
-        result = function(**values)
-        if isinstance(result, Figure):
-            display(result)
-            plt.close(result)
+    def update(_change=None) -> None:
+        with output:  # an error is shown below the controls
+            output.outputs = _outputs(function, {name: control.value for name, control in controls.items()})
 
-    def update(_change) -> None:
-        output.clear_output(wait=True)
-        with output:
-            draw(**{name: control.value for name, control in controls.items()})
-
+    update()
+    first = {kind: content for shown in output.outputs for kind, content in shown["data"].items()}
+    display(box._repr_mimebundle_() | first, raw=True)
     for control in controls.values():
         control.observe(update, names="value")
-    display(ipywidgets.VBox([*controls.values(), output]))
-    draw(**{name: control.value for name, control in controls.items()})
+
+
+def _outputs(function: Callable, values: dict) -> tuple[dict, ...]:
+    """What a call prints and returns, as outputs of a notebook."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        result = function(**values)
+    bundles = [{"text/plain": printed.getvalue()}] if printed.getvalue() else []
+    if isinstance(result, Figure):
+        bundles.append({"image/png": base64.b64encode(print_figure(result)).decode()})
+        plt.close(result)
+    elif result is not None:
+        bundles.append(DisplayFormatter().format(result)[0])
+    return tuple({"output_type": "display_data", "data": data, "metadata": {}} for data in bundles)

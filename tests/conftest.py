@@ -9,13 +9,15 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
+from ipywidgets.widgets.widget import _instances
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from sslbook import data
+from sslbook import data, widgets
 from sslbook.data.pictures import digest_of_arrays, write_npz
 from sslbook.worlds import imaging as imaging_world
 
@@ -147,3 +149,33 @@ def expects(cache, tmp_path, monkeypatch):
         return put
 
     return of
+
+
+class Shown:
+    """What a page shows of widgets: controls by label, outputs below them, and a bundle for pages without a kernel."""
+
+    def __init__(self):
+        self.bundles = []
+
+    def display(self, bundle: dict, raw: bool) -> None:
+        self.bundles.append(bundle)
+
+    @property
+    def box(self) -> ipywidgets.VBox:
+        (bundle,) = self.bundles
+        return _instances[bundle["application/vnd.jupyter.widget-view+json"]["model_id"]]
+
+    @property
+    def controls(self) -> dict[str, ipywidgets.Widget]:
+        return {control.description: control for control in self.box.children[:-1]}
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return {kind: content for output in self.box.children[-1].outputs for kind, content in output["data"].items()}
+
+
+@pytest.fixture
+def shown(monkeypatch) -> Shown:
+    page = Shown()
+    monkeypatch.setattr(widgets, "display", page.display)
+    return page

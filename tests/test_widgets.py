@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -25,19 +26,6 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (14, 14, 1), dtype=np.uint8)
 def close_figures():
     yield
     plt.close("all")
-
-
-@pytest.fixture
-def displayed(monkeypatch) -> list:
-    """What a notebook would show."""
-    shown = []
-    monkeypatch.setattr(widgets, "display", shown.append)
-    return shown
-
-
-def controls(displayed: list) -> dict[str, ipywidgets.Widget]:
-    (box,) = (item for item in displayed if isinstance(item, ipywidgets.VBox))
-    return {control.description: control for control in box.children if hasattr(control, "value")}
 
 
 def small_study() -> Study:
@@ -87,7 +75,7 @@ def test_views_follow_from_the_seed():
     assert np.abs(np.array(first[1:]) - np.array(other[1:])).max() > 0.05
 
 
-def test_explorer_redraws_with_the_settings_of_the_sliders(displayed, monkeypatch):
+def test_explorer_redraws_with_the_settings_of_the_sliders(shown, monkeypatch):
     recipes, shows = [], widgets.show_views
 
     def remembering(image, augment, **settings):
@@ -97,9 +85,10 @@ def test_explorer_redraws_with_the_settings_of_the_sliders(displayed, monkeypatc
     monkeypatch.setattr(widgets, "show_views", remembering)
     start = Augment(area=(0.3, 0.9), aspect=(0.8, 1.25), flip=0.5, contrast=0.4, blur=0.5, noise=0.03, size=10)
     widgets.augmentation_explorer(IMAGE, start)
-    assert isinstance(displayed[-1], Figure)
+    first = shown.outputs
+    assert first["image/png"] == shown.bundles[0]["image/png"], "a page without a kernel has the first picture"
     assert recipes == [(start, 0)], "the first picture shows the recipe as it was given"
-    sliders = controls(displayed)
+    sliders = shown.controls
     sliders["contrast ±"].value = 0.8
     assert recipes[-1][0].contrast == pytest.approx(0.8)
     sliders["rotation °"].value = 45
@@ -110,6 +99,7 @@ def test_explorer_redraws_with_the_settings_of_the_sliders(displayed, monkeypatc
     assert recipes[-1] == (replace(start, area=(0.5, 0.9), rotation=45, brightness=0.2, contrast=0.8), 3)
     sliders["smallest crop"].value = 1.0
     assert recipes[-1][0].area == (1.0, 1.0)
+    assert set(shown.outputs) == {"image/png"} and shown.outputs != first, "the new picture is in the place of the old"
     assert plt.get_fignums() == [], "figures that were shown are closed"
 
 
@@ -125,22 +115,39 @@ def test_budget_report_prints_scores_best_first_and_the_verdict(capsys):
     assert lines[-1].endswith(": gain")
 
 
-def test_budget_slider_offers_the_budgets_that_both_ran_and_reports_the_chosen_one(displayed, monkeypatch):
+def test_budget_slider_offers_the_budgets_that_both_ran_and_reports_the_chosen_one(shown, monkeypatch):
     asked = []
     monkeypatch.setattr(widgets, "budget_report", lambda *arguments: asked.append(arguments[-1]))
     widgets.budget_slider(small_study(), "auc", "simclr", "pixels")
-    slider = controls(displayed)["labels"]
+    slider = shown.controls["labels"]
     assert tuple(slider.options) == (20, 200)
     assert asked == [20]
     slider.value = 200
     assert asked == [20, 200]
 
 
-def test_interact_shows_the_controls_and_a_first_plain_output(displayed):
+def test_interact_is_one_display_of_controls_and_what_is_printed_and_returned(shown):
     calls = []
-    widgets.interact(lambda x, y: calls.append((x, y)), x=ipywidgets.IntSlider(2), y=ipywidgets.IntSlider(5))
+
+    def report(x, y):
+        calls.append((x, y))
+        print(f"x is {x}")
+        return pd.DataFrame({"y": [y]})
+
+    widgets.interact(report, x=ipywidgets.IntSlider(2, description="a"), y=ipywidgets.IntSlider(5, description="b"))
     assert calls == [(2, 5)]
-    (box,) = displayed
-    assert isinstance(box.children[-1], ipywidgets.Output)
-    box.children[0].value = 7
+    (bundle,) = shown.bundles
+    assert "x is 2" in shown.outputs["text/plain"] or "5" in shown.outputs["text/html"]
+    assert shown.outputs.items() <= bundle.items(), "a page without a kernel has the first output"
+    shown.controls["a"].value = 7
     assert calls == [(2, 5), (7, 5)]
+    printed, returned = (output["data"] for output in shown.box.children[-1].outputs)
+    assert printed == {"text/plain": "x is 7\n"} and "<table" in returned["text/html"]
+
+
+def test_an_error_in_a_widget_does_not_end_it(shown):
+    widgets.interact(lambda x: print(1 / x), x=ipywidgets.IntSlider(2, description="x"))
+    with pytest.raises(ZeroDivisionError):  # outside a notebook; inside it is shown below the controls
+        shown.controls["x"].value = 0
+    shown.controls["x"].value = 4
+    assert shown.outputs == {"text/plain": "0.25\n"}

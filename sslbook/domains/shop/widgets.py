@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import ipywidgets
 import numpy as np
 import pandas as pd
-from IPython.display import display
 
 from sslbook.widgets import interact
 
@@ -45,4 +44,4 @@ def basket_picker(
         f"item_{i + 1}": ipywidgets.Dropdown(options=offered, value=int(item), description=f"item {i + 1}")
         for i, item in enumerate(items)
     }
-    interact(lambda **chosen: display(recommend_with_reasons(list(chosen.values()), score, titles, k)), **menus)
+    interact(lambda **chosen: recommend_with_reasons(list(chosen.values()), score, titles, k), **menus)

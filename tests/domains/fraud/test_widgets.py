@@ -6,34 +6,18 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from sslbook import widgets
 from sslbook.domains.fraud.alerts import rank_card_days
 from sslbook.domains.fraud.widgets import alert_budget_slider, alert_report
-
-
-@pytest.fixture
-def displayed(monkeypatch) -> list:
-    """What a notebook would show."""
-    shown = []
-    monkeypatch.setattr(widgets, "display", shown.append)
-    return shown
 
 
 @pytest.fixture(autouse=True)
 def close_figures():
     yield
     plt.close("all")
-
-
-def controls(displayed: list) -> dict[str, ipywidgets.Widget]:
-    (box,) = (item for item in displayed if isinstance(item, ipywidgets.VBox))
-    return {control.description: control for control in box.children if hasattr(control, "value")}
 
 
 def queue(n: int = 300) -> dict[str, np.ndarray]:
@@ -71,12 +55,12 @@ def test_alert_report_of_a_thinned_test_counts_what_the_payments_stand_for(capsy
     assert figure.axes[0].lines[0].get_xdata()[-1] == 10 + 90 * 20, "up to the cards of the busiest day"
 
 
-def test_alert_budget_slider_reports_the_chosen_number_of_reviews(displayed, capsys):
+def test_alert_budget_slider_reports_the_chosen_number_of_reviews(shown):
     alert_budget_slider(**queue(), cost_per_review=5)
-    slider = controls(displayed)["reviews a day"]
+    slider = shown.controls["reviews a day"]
     assert tuple(slider.options) == (1, 2, 5, 10, 20, 50, 100)
-    assert f"{slider.value} reviews a day" in capsys.readouterr().out
-    assert isinstance(displayed[-1], Figure)
+    assert f"{slider.value} reviews a day" in shown.outputs["text/plain"]
+    assert "image/png" in shown.outputs
     asked, report = [], alert_report
     with mock.patch(
         "sslbook.domains.fraud.widgets.alert_report", side_effect=lambda *a: asked.append(a[1]) or report(*a)
