@@ -151,6 +151,16 @@ def answer(notebook: str | Path, names: Sequence[str]) -> str:
     return "\n".join([f"{text[0].upper()}{text[1:]} found:", *(full["verdicts"][name] for name in names)])
 
 
+def curve(evidence: dict[str, Any], name: str) -> dict[int, tuple[float, float, float]]:
+    """Value and interval of the records ``name@budget``, by budget."""
+    found = {}
+    for record in evidence["records"]:
+        stem, _, budget = record["name"].rpartition("@")
+        if stem == name:
+            found[int(budget)] = (record["value"], record["low"], record["high"])
+    return found
+
+
 def beside(verdicts: Mapping[str, object], notebook: str | Path) -> str:
     """Verdicts of this run, each above the same of the full study.
 

@@ -1,7 +1,9 @@
 """Figures. Every function draws on given axes, or makes its own, and returns them."""
 
 import io
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,6 +11,7 @@ from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sslbook import evidence
 from sslbook.study import Study
 from sslbook.train import History
 
@@ -93,33 +96,75 @@ def label_budget_curve(
     methods : names, or what to call them in the figure by their names; None means all.
     ylim : lowest and highest score shown; None shows all.
     """
-    ax = ax or plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
-    families = study.frame.drop_duplicates("method").set_index("method")["family"]
     words = methods if isinstance(methods, Mapping) else {name: name for name in methods or study.methods()}
-    ends = []
-    for i, name in enumerate(words):
-        budgets = sorted(study.frame.loc[study.frame["method"] == name, "budget"].unique())
-        mean, low, high = np.array([study.interval(metric, name, b) for b in budgets]).T
-        offset = np.array(budgets) * 1.04 ** (i - len(words) / 2)
-        color = PALETTE[i % len(PALETTE)]
-        ax.plot(offset, mean, linestyle=FAMILY_STYLE[families[name]], color=color, marker="o", markersize=4,
-                label=words[name])  # fmt: skip
-        ax.vlines(offset, low, high, color=color, alpha=0.5, linewidth=1.2)
-        ends.append((mean[-1], words[name], color))
-    ax.set_xscale("log")
-    ax.set_xticks(study.budgets, [f"{b:,}" for b in study.budgets])
-    ax.minorticks_off()
+    budgets = study.frame.groupby("method")["budget"].unique()
+    points = {name: {b: study.interval(metric, name, b) for b in budgets[name]} for name in words}
+    ax = _curves(ax, points, words, _styles(study))
     ax.set(xlabel=study.unit, ylabel=ylabel or metric, title=title, ylim=ylim)
-    _name_lines(ax, ends)
+    _name_lines(ax)
     return ax
 
 
-def _name_lines(ax: Axes, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Write names (height, name, colour) at the right of the axes, moved apart where lines end together."""
+def full_study_curve(
+    notebook: str | Path,
+    pattern: str,
+    study: Study,
+    methods: Mapping[str, str],
+    ylabel: str = "",
+    title: str = "",
+    ylim: tuple[float, float] | None = None,
+) -> Axes | None:
+    """The same figure of what the full study of a chapter found; None, and a sentence, where that is not at hand.
+
+    Parameters
+    ----------
+    pattern : of the names of its records, for example ``"auc/{}"``.
+    study : of this run, for the unit and the line styles.
+    """
+    full = evidence.load(notebook)
+    points = {name: evidence.curve(full, pattern.format(name)) for name in methods} if full else {}
+    words = {name: word for name, word in methods.items() if points.get(name)}
+    if not words:
+        print(evidence.answer(notebook, []))
+        return None
+    ax = _curves(None, points, words, _styles(study))
+    ax.set(xlabel=study.unit, ylabel=ylabel, title=title, ylim=ylim)
+    _name_lines(ax)
+    return ax
+
+
+def _styles(study: Study) -> defaultdict[str, str]:
+    """Line style of each method, by its family."""
+    families = study.frame.drop_duplicates("method").set_index("method")["family"]
+    return defaultdict(lambda: FAMILY_STYLE["ssl"], families.map(FAMILY_STYLE))
+
+
+def _curves(
+    ax: Axes | None, points: Mapping[str, Mapping[int, tuple]], words: Mapping[str, str], styles: Mapping[str, str]
+) -> Axes:
+    """Draw (value, low, high) by budget, a line per method, a little apart so that intervals stay apart."""
+    ax = ax or plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
+    for i, name in enumerate(words):
+        budgets = sorted(points[name])
+        value, low, high = np.array([points[name][b] for b in budgets]).T
+        offset = np.array(budgets) * 1.04 ** (i - len(words) / 2)
+        color = PALETTE[i % len(PALETTE)]
+        ax.plot(offset, value, linestyle=styles[name], color=color, marker="o", markersize=4, label=words[name])
+        ax.vlines(offset, low, high, color=color, alpha=0.5, linewidth=1.2)
+    ax.set_xscale("log")
+    ticks = sorted({b for name in words for b in points[name]})
+    ax.set_xticks(ticks, [f"{b:,}" for b in ticks])
+    ax.minorticks_off()
+    return ax
+
+
+def _name_lines(ax: Axes) -> None:
+    """Write the name of each line at the right of the axes, moved apart where lines end together."""
     low, high = ax.get_ylim()
     least = 0.055 * (high - low)
     place = low - least
-    for y, name, color in sorted(ends):
+    lines = [line for line in ax.lines if not line.get_label().startswith("_")]
+    for y, name, color in sorted((line.get_ydata()[-1], line.get_label(), line.get_color()) for line in lines):
         place = max(y, place + least)
         at = {"xy": (1, y), "xytext": (1.03, place), "xycoords": ax.get_yaxis_transform()}
         ax.annotate(name, **at, textcoords=ax.get_yaxis_transform(), color=color, fontsize=8, va="center",

@@ -1,6 +1,7 @@
 """Figures say what to see: titles, labelled axes, SIMULATED where the data are; and they draw the numbers given."""
 
 import io
+import json
 
 import matplotlib
 
@@ -151,6 +152,26 @@ def test_lines_are_named_in_plain_words_beside_their_ends_and_never_on_one_anoth
     assert sorted(heights, key=heights.get) == sorted(ends, key=lambda name: (ends[name], name))
     assert min(np.diff(sorted(heights.values()))) >= 0.8 * 0.055 - 1e-9
     assert all(heights[name] >= ends[name] for name in ends)
+
+
+def test_full_study_curve_draws_the_records_of_the_evidence(tmp_path, capsys):
+    study, page = small_study(), tmp_path / "10_a_page.ipynb"
+    words = {"pixels": "grey values", "simclr": "own pretraining", "absent": "not in the full study"}
+    assert plots.full_study_curve(page, "auc/{}", study, words) is None
+    assert "not at hand" in capsys.readouterr().out
+    found = [("auc/pixels@9", 0.7), ("auc/pixels@300", 0.8), ("auc/simclr@300", 0.9), ("mri_auc/simclr@8", 0.1)]
+    records = [{"name": name, "value": v, "low": v - 0.1, "high": v + 0.05} for name, v in found]
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "10.json").write_text(json.dumps({"records": records}))
+    ax = plots.full_study_curve(page, "auc/{}", study, words, ylabel="AUC", title="The full study")
+    assert_complete(ax)
+    lines = {line.get_label(): line for line in ax.lines}
+    assert {name: line.get_ydata().tolist() for name, line in lines.items()} == {
+        "grey values": [0.7, 0.8], "own pretraining": [0.9]
+    }  # fmt: skip
+    assert lines["grey values"].get_linestyle() == "--" and lines["own pretraining"].get_linestyle() == "-"
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["9", "300"]
+    assert ax.collections[0].get_segments()[0][:, 1].tolist() == pytest.approx([0.6, 0.75])
 
 
 @pytest.mark.parametrize(("n", "rows"), [(1, 1), (8, 1), (9, 2)])
