@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=("catalog", "data"),
     submod_attrs={
         "data": ["ImageSplit", "Images"],
-        "duplicates": ["duplicates"],
+        "duplicates": ["duplicates", "without_copies"],
         "methods": ["pixels"],
     },
 )

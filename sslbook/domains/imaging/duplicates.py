@@ -1,5 +1,7 @@
 """Find images that a data set holds twice, or nearly so: a nuisance within a split, a leak across splits."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -53,6 +55,20 @@ def duplicates(images: Images, threshold: float = 0.05) -> pd.DataFrame:
     pairs["same_label"] = (pairs["label_a"] == pairs["label_b"]) & (pairs["label_a"] != UNKNOWN)
     pairs["distance"] = np.concatenate([np.zeros(len(copies)), distance[near]])
     return pairs.sort_values(["kind", "distance"], kind="stable", ignore_index=True)[COLUMNS]
+
+
+def without_copies(images: Images, threshold: float = 0.05) -> Images:
+    """The data set without those training images that have an equal or nearly equal one in another split.
+
+    Parameters
+    ----------
+    images, threshold : as for ``duplicates``.
+    """
+    held_out = {image.tobytes() for split in (images.validation, images.test) for image in split.images}
+    equal = [i for i, image in enumerate(images.train.images) if image.tobytes() in held_out]
+    near = duplicates(images, threshold).query("kind == 'near' and split_a == 'train' and split_b != 'train'")
+    kept = np.setdiff1d(np.arange(len(images.train)), [*equal, *near["index_a"]])
+    return replace(images, train=images.train.subset(kept))
 
 
 def _first_equal(pixels: np.ndarray) -> np.ndarray:

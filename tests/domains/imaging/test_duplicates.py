@@ -5,7 +5,7 @@ import sys
 import numpy as np
 
 from sslbook.domains.imaging.data import Images
-from sslbook.domains.imaging.duplicates import duplicates
+from sslbook.domains.imaging.duplicates import duplicates, without_copies
 from sslbook.worlds.imaging import simulate_pneumoniamnist
 
 
@@ -88,3 +88,17 @@ def test_unknown_labels_are_not_the_same():
     pixels[4] = pixels[2]
     labels = [-1 if i in (2, 4) else i % 2 for i in range(60)]
     assert not report(pixels, SPLIT, labels)["same_label"].any()
+
+
+def test_without_copies_leaves_out_every_training_image_with_a_copy_in_another_split():
+    pixels = xrays()
+    pixels[4] = pixels[7] = pixels[50] = pixels[2]  # three equal ones in the training, and one in the test
+    pixels[9] = pixels[8]  # twice in the training, and nowhere else
+    pixels[40] = (pixels[1] * 0.8 + 30).clip(0, 255)
+    images = Images.from_arrays(pixels, np.arange(60) % 2, split=SPLIT)
+    kept = without_copies(images)
+    assert [int(name) for name in kept.train.names] == [i for i in range(30) if i not in (1, 2, 4, 7)]
+    assert len(kept.validation) == len(kept.test) == 15
+    left = duplicates(kept)
+    assert (left["split_a"] == left["split_b"]).all()
+    assert len(without_copies(kept).train) == len(kept.train)
