@@ -1,7 +1,6 @@
 """Figures. Every function draws on given axes, or makes its own, and returns them."""
 
 import io
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -67,7 +66,7 @@ def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: s
     for (label, value), style in zip(history.reference.items(), ("--", ":"), strict=False):
         axes[0].axhline(value, color=PALETTE[7], linestyle=style)
         axes[0].annotate(label, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
-    axes[0].set(title=f"{name} loss against its reference values".strip(), xlabel="epoch", ylabel="loss")
+    axes[0].set(title=f"{name} loss and its references".strip(), xlabel="epoch", ylabel="loss")
     axes[1].plot(frame.index, frame["embedding_std"], color=PALETTE[1])
     axes[1].set(
         title="Spread: 0 would be collapse",
@@ -99,10 +98,7 @@ def label_budget_curve(
     words = methods if isinstance(methods, Mapping) else {name: name for name in methods or study.methods()}
     budgets = study.frame.groupby("method")["budget"].unique()
     points = {name: {b: study.interval(metric, name, b) for b in budgets[name]} for name in words}
-    ax = _curves(ax, points, words, _styles(study))
-    ax.set(xlabel=study.unit, ylabel=ylabel or metric, title=title, ylim=ylim)
-    _name_lines(ax)
-    return ax
+    return _curves(ax, points, words, study, ylabel=ylabel or metric, title=title, ylim=ylim)
 
 
 def full_study_curve(
@@ -127,34 +123,27 @@ def full_study_curve(
     if not words:
         print(evidence.answer(notebook, []))
         return None
-    ax = _curves(None, points, words, _styles(study))
-    ax.set(xlabel=study.unit, ylabel=ylabel, title=title, ylim=ylim)
-    _name_lines(ax)
-    return ax
+    return _curves(None, points, words, study, ylabel=ylabel, title=title, ylim=ylim)
 
 
-def _styles(study: Study) -> defaultdict[str, str]:
-    """Line style of each method, by its family."""
-    families = study.frame.drop_duplicates("method").set_index("method")["family"]
-    return defaultdict(lambda: FAMILY_STYLE["ssl"], families.map(FAMILY_STYLE))
-
-
-def _curves(
-    ax: Axes | None, points: Mapping[str, Mapping[int, tuple]], words: Mapping[str, str], styles: Mapping[str, str]
-) -> Axes:
+def _curves(ax: Axes | None, points: Mapping, words: Mapping[str, str], study: Study, **labels) -> Axes:
     """Draw (value, low, high) by budget, a line per method, a little apart so that intervals stay apart."""
     ax = ax or plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
+    families = dict(zip(study.frame["method"], study.frame["family"], strict=True))
     for i, name in enumerate(words):
         budgets = sorted(points[name])
         value, low, high = np.array([points[name][b] for b in budgets]).T
         offset = np.array(budgets) * 1.04 ** (i - len(words) / 2)
         color = PALETTE[i % len(PALETTE)]
-        ax.plot(offset, value, linestyle=styles[name], color=color, marker="o", markersize=4, label=words[name])
+        style = FAMILY_STYLE[families.get(name, "ssl")]
+        ax.plot(offset, value, linestyle=style, color=color, marker="o", markersize=4, label=words[name])
         ax.vlines(offset, low, high, color=color, alpha=0.5, linewidth=1.2)
     ax.set_xscale("log")
     ticks = sorted({b for name in words for b in points[name]})
     ax.set_xticks(ticks, [f"{b:,}" for b in ticks])
     ax.minorticks_off()
+    ax.set(xlabel=study.unit, **labels)
+    _name_lines(ax)
     return ax
 
 
@@ -198,36 +187,6 @@ def image_grid(
             ax.set_title(captions[i], fontsize=8, loc="center")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
-
-
-def embedding_map(
-    points: np.ndarray, labels: np.ndarray, classes: Sequence[str], highlight: np.ndarray | None = None,
-    ring: str = "highlighted", ax: Axes | None = None, title: str = "",
-) -> Axes:  # fmt: skip
-    """Scatter of two-dimensional coordinates by class; highlighted cases get a ring.
-
-    Parameters
-    ----------
-    points : array, shape (n, 2)
-    labels : int array, shape (n,)
-    highlight : bool array, shape (n,), or None
-    ring : what the rings stand for.
-    """
-    ax = ax or plt.subplots(figsize=(5.2, 4.2), layout="constrained")[1]
-    for c, (name, marker) in enumerate(zip(classes, "o^sDvP*X", strict=False)):
-        ax.scatter(*points[labels == c].T, s=12, marker=marker, alpha=0.6, color=PALETTE[c], label=name, linewidths=0)
-    if highlight is not None:
-        ax.scatter(
-            *points[highlight].T,
-            s=42,
-            facecolors="none",
-            edgecolors="black",
-            linewidths=1,
-            label=ring,
-        )
-    ax.set(title=title, xlabel="first axis (no unit)", ylabel="second axis (no unit)")
-    ax.legend(fontsize=8)
-    return ax
 
 
 def reliability(ax: Axes, predicted: np.ndarray, observed: np.ndarray, label: str, **style) -> Axes:

@@ -201,16 +201,6 @@ def test_image_grid_in_colour():
     assert figure.axes[2].images[0].get_array().shape == (6, 5, 3)
 
 
-def test_embedding_map_rings_the_highlighted_cases():
-    points, labels = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
-    ax = plots.embedding_map(points, labels, ["normal", "ill"], highlight=np.arange(20) < 3, title="Two clouds")
-    assert_complete(ax)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["normal", "ill", "highlighted"]
-    np.testing.assert_allclose(ax.collections[1].get_offsets(), points[labels == 1])
-    np.testing.assert_allclose(ax.collections[2].get_offsets(), points[:3])
-    assert len(plots.embedding_map(points, labels, ["normal", "ill"]).collections) == 2
-
-
 def test_reliability_draws_the_diagonal():
     _, ax = plt.subplots()
     plots.reliability(ax, np.array([0.1, 0.9]), np.array([0.2, 0.7]), label="SimCLR", color="black")
