@@ -1,4 +1,4 @@
-"""What the chapters found, as tables for the README and as a JSON file.
+"""What the chapters found, as tables for the README and the start page, and as a JSON file.
 
 ``python -m sslbook.results --help`` reads the records of executed notebooks and of their full studies.
 """
@@ -63,6 +63,27 @@ def _labels(budget: str) -> str:
     return f"{int(budget):,} labels" if budget.isdigit() else budget.replace("_", " ")
 
 
+def chapters_table(notebooks: Iterable[Path]) -> str:
+    """Markdown table of chapters, as their notebooks and full studies say; where only one is at hand, a sentence."""
+    rows = []
+    for path in sorted(notebooks):
+        book = json.loads(path.read_text(encoding="utf-8"))
+        records, full = records_in(book), evidence.load(path)
+        heading = "".join(book["cells"][0]["source"]).partition("\n")[0].lstrip("# ")
+        mine = {r["dataset"]: r["source"] for r in records if not r["name"].startswith("own_")}
+        measured_on = ", ".join(f"{d}{' (simulated)' * (source == 'simulated')}" for d, source in mine.items())
+        full_study = full["date"] if full else "not yet"
+        rows.append((f"[{path.stem}]({path.name})", heading, measured_on, _chapter_time(records), full_study))
+    if len(rows) < 2:
+        return "The other chapters are not in this folder. You find them in the folder `notebooks` of the book."
+    return _markdown(["page", "title", "data", "time", "full study"], rows)
+
+
+def _chapter_time(records: Sequence[Record]) -> str:
+    seconds = [r["value"] for r in records if r["name"] == "seconds/chapter"]
+    return f"{seconds[0] / 60:.1f} min" if seconds else "not measured"
+
+
 def refresh_readme(text: str, notebooks: Iterable[Path]) -> str:
     """The README with its results and its chapter times replaced by what the records say.
 
@@ -79,9 +100,7 @@ def refresh_readme(text: str, notebooks: Iterable[Path]) -> str:
             results.append(f"From {evidence.described(full)} of {link}:\n\n{table}\n\nVerdicts:\n\n{said}")
         elif table:
             results.append(f"From one reading run of {link}:\n\n{table}")
-        seconds = [r["value"] for r in records if r["name"] == "seconds/chapter"]
-        spent = f"{seconds[0] / 60:.1f} min" if seconds else "not measured"
-        text = re.sub(rf"(<!-- time {path.stem} -->).*?(<!-- end -->)", rf"\g<1>{spent}\g<2>", text)
+        text = re.sub(rf"(<!-- time {path.stem} -->).*?(<!-- end -->)", rf"\g<1>{_chapter_time(records)}\g<2>", text)
     body = "\n\n".join(results) or "No chapter has recorded results yet."
     begin, end = "<!-- results -->", "<!-- end of results -->"
     if begin not in text or end not in text:

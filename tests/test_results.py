@@ -68,3 +68,29 @@ def test_a_full_study_takes_the_place_of_the_reading_run_and_brings_its_verdicts
     assert "From the full study (draws: 10, network seeds: 5; 2030-01-02) of [10_films]" in both
     assert "0.500 [" not in both and "0.953 [0.941, 0.964]" in both and "1.5 min" in both
     assert both.count("- a against b: gain") == 1
+
+
+def test_chapters_table_says_what_notebooks_and_full_studies_do(tmp_path):
+    fraud, xrays = tmp_path / "11_fraud.ipynb", tmp_path / "10_xrays.ipynb"
+    for path, title, *records in (
+        (fraud, "# Which cards?\n\nA bank.", RECORD | {"name": "seconds/chapter", "value": 90.0, "dataset": "cards"}),
+        (xrays, "# Which X-rays?", RECORD | {"source": "simulated"}, RECORD | {"name": "own_auc/a", "dataset": "mine"}),
+    ):
+        book = notebook(*records)
+        book["cells"][0]["source"] = title
+        path.write_text(json.dumps(book))
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence" / "10.json").write_text(json.dumps({"date": "2030-01-02"}))
+    assert results.chapters_table([fraud, xrays]).splitlines() == [
+        "| page | title | data | time | full study |",
+        "| --- | --- | --- | --- | --- |",
+        "| [10_xrays](10_xrays.ipynb) | Which X-rays? | xrays (simulated) | not measured | 2030-01-02 |",
+        "| [11_fraud](11_fraud.ipynb) | Which cards? | cards | 1.5 min | not yet |",
+    ]
+
+
+def test_without_the_other_chapters_a_sentence_says_where_they_are(tmp_path):
+    path = tmp_path / "00_start.ipynb"
+    path.write_text(json.dumps(notebook(RECORD)))
+    for found in ([], [path]):
+        assert results.chapters_table(found).startswith("The other chapters are not in this folder.")
