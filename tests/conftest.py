@@ -85,7 +85,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def payload(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The official bytes of a small data set."""
     path = tmp_path_factory.mktemp("official") / "tiny.npz"
-    imaging_world.simulate_breastmnist(n_train=24).to_npz(path)
+    imaging_world.simulate_pneumoniamnist(n_train=24).to_npz(path)
     return path.read_bytes()
 
 
@@ -123,7 +123,7 @@ def tiny(cache: Path, payload: bytes, monkeypatch: pytest.MonkeyPatch):
 
     def put(*urls: str) -> Path:
         file = data.DataFile("tiny.npz", urls, len(payload), hashlib.sha256(payload).hexdigest())
-        entry = replace(data.catalog()["breastmnist"], name="tiny", files=(file,))
+        entry = replace(data.catalog()["pneumoniamnist"], name="tiny", files=(file,))
         monkeypatch.setitem(data.catalog(), "tiny", entry)
         return cache / "raw" / "tiny.npz"
 

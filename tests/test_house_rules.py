@@ -158,7 +158,7 @@ BREAKS = {
     "output to stderr": ("outputs", put_out("c1", name="stderr", text="progress")),
     "a warning": ("outputs", put_out("c1", name="stdout", text="x.py:1: UserWarning: old")),
     "a simulated run": ("outputs", put_out("c1", name="stdout", text="SIMULATED: stand-in")),
-    "a simulated record": ("outputs", lambda c: record_of(c).update(source="simulated", dataset="breastmnist")),
+    "a simulated record": ("outputs", lambda c: record_of(c).update(source="simulated", dataset="pneumoniamnist")),
     "no record of the time": ("records", drop("close")),
     "a record twice": ("records", repeat("close", 1)),
     "an AUC in prose": ("typed_numbers", say("s6", " The AUC reaches 0.953.")),

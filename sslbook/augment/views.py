@@ -116,9 +116,6 @@ PRESETS = {
     "chest_xray": Augment(
         (0.3, 1.0), (0.75, 1.33), rotation=10, flip=0.5, brightness=0.1, contrast=0.4, blur=0.5, noise=0.03
     ),
-    "ultrasound": Augment(
-        (0.4, 1.0), (0.75, 1.33), rotation=10, flip=0.5, brightness=0.1, contrast=0.4, blur=0.5, noise=0.03
-    ),
     "digits": Augment(area=(0.5, 1.0), aspect=(0.8, 1.25), rotation=15, contrast=0.4),
     "photo": Augment(area=(0.3, 1.0), aspect=(0.75, 1.33), flip=0.5, brightness=0.2, contrast=0.4, blur=0.3),
 }

@@ -1,4 +1,4 @@
-"""Simulated chest X-rays, breast ultrasound and brain MRI: the schema of the real sets, drawn in about a second.
+"""Simulated chest X-rays and brain MRI: the schema of the real sets, drawn in about a second.
 
 Each image is drawn by formulas in the frame of the body, of width and height 2 around 0, x to the right and y
 downwards. The label acts only on the *signal* (opacities in the lungs; shape and border of the lesion), which
@@ -49,31 +49,6 @@ def simulate_pneumoniamnist(
         splits.append(_split(name, pixels, labels))
     data_card = _data_card("pneumoniamnist", "Stand-in for PneumoniaMNIST: drawn chest X-rays, 28x28")
     return Images(*splits, classes=("normal", "pneumonia"), positive=1, data_card=data_card)
-
-
-def simulate_breastmnist(n_train: int = 300, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0) -> Images:
-    """Draw the stand-in of BreastMNIST.
-
-    As in the real set, 27 % of the scans show a malignant lesion; of the others, a quarter show none.
-
-    Parameters
-    ----------
-    n_train : training scans; validation has 1/5 and test 2/5 as many.
-    seed, nuisance : as for ``simulate_pneumoniamnist``.
-    difficulty : above 0; 0.5 makes malignant lesions twice as unlike benign ones, 2 half as unlike.
-
-    Returns
-    -------
-    Images of 28 x 28 grey pixels, classes "malignant" (the finding, label 0) and "normal or benign"
-    """
-    _check(n_train, difficulty, nuisance)
-    rng = np.random.default_rng(seed)
-    splits = []
-    for name, n in (("train", n_train), ("validation", n_train // 5), ("test", 2 * n_train // 5)):
-        labels = _shuffled_labels(rng, n, 0.73)
-        splits.append(_split(name, _ultrasound(rng, labels == 0, difficulty, nuisance), labels))
-    data_card = _data_card("breastmnist", "Stand-in for BreastMNIST: drawn breast ultrasound, 28x28")
-    return Images(*splits, classes=("malignant", "normal or benign"), positive=0, data_card=data_card)
 
 
 def simulate_lgg_mri(n_patients: int = 40, seed: int = 0, difficulty: float = 1.0, nuisance: float = 1.0) -> Images:
@@ -211,55 +186,6 @@ def _expose(rng: np.random.Generator, xray: np.ndarray, spread: Spread) -> np.nd
     xray = 0.55 + (xray - 0.55 + spread(0, 0.05)) * np.exp(spread(0, 0.14))
     xray = xray + _mottle(rng, len(xray), 7, 0.02) + rng.normal(0, 0.012, xray.shape)
     return 255 * np.clip(xray, 0, 1) ** np.exp(spread(0, 0.15))
-
-
-def _ultrasound(rng: np.random.Generator, malignant: np.ndarray, difficulty: float, nuisance: float) -> np.ndarray:
-    """Return scans (n, 28, 28), 0 to 255; ``malignant`` (n,) tells which show cancer."""
-    spread = _spread(rng, len(malignant), nuisance)
-    x, y = _posed_grid(*(spread(0, 0.05) for _ in range(5)))
-    lesion, core, brighter, rim = _lesion(rng, x, y, malignant, difficulty, spread)
-    seen = malignant[:, None, None] | (rng.random((len(malignant), 1, 1)) < 0.75)
-    layers = np.sin(y * spread(9, 2.5) + x * spread(0, 0.8) + spread(0, 3)) * spread(0.10, 0.04)
-    skin = np.exp(-(((y + spread(0.95, 0.05)) / 0.12) ** 2)) * spread(0.25, 0.05)
-    depth = np.exp(-(y + 1) * spread(0.40, 0.18))
-    tissue = (spread(0.50, 0.05) + layers + skin + _mottle(rng, len(x), 6, 0.07)) * depth
-    echo = tissue * (1 + seen * (0.3 * rim + brighter - core * lesion))
-    speckle = 1 + _speckle(rng, echo.shape) * spread(0.17, 0.04)
-    return 255 * np.clip(echo * speckle * np.exp(spread(0, 0.2)), 0, 1)
-
-
-def _lesion(
-    rng: np.random.Generator,
-    x: np.ndarray,
-    y: np.ndarray,
-    malignant: np.ndarray,
-    difficulty: float,
-    spread: Spread,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return where the lesion is (0 to 1), how dark it is, how much brighter below it, and its bright rim.
-
-    A malignant lesion is taller than wide, with a jagged blurred border and a shadow below it; a benign one
-    is a smooth oval wider than tall, with a sharp border and bright below it. Both overlap.
-    """
-    evil = (malignant[:, None, None] - 0.5) / difficulty + rng.normal(0, 0.35, (len(malignant), 1, 1))
-    u, v = x - spread(0, 0.25), y - spread(-0.1, 0.15)
-    size, flat = spread(0.38, 0.08).clip(0.15, 0.65), np.exp(spread(0.1, 0.15) - 0.30 * evil)
-    angle = np.arctan2(v * flat, u / flat)
-    spikes = sum(np.sin(k * angle + spread(0, 3)) * spread(0.5, 0.2) for k in (3, 5, 7, 10))
-    radius = size * (1 + 0.25 * np.clip(evil + 0.4, 0, None) * spikes)
-    distance = radius - np.hypot(u / flat, v * flat)
-    lesion = _inside(distance, 0.05 + 0.05 * np.clip(evil + 0.5, 0, None))
-    behind = _inside(v - 0.6 * size, 0.12) * _inside(0.8 * size * flat - np.abs(u), 0.10)
-    rim = np.exp(-((distance / 0.12) ** 2))
-    brighter = (1 - lesion) * behind * (spread(-0.05, 0.25) - 0.45 * evil)
-    return lesion, spread(0.65, 0.10), brighter, (1 - lesion) * rim * (evil > 0)
-
-
-def _speckle(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Return grain of mean 0 and standard deviation 1, wider than it is tall."""
-    noise = rng.normal(0, 1, shape).astype(np.float32)
-    wide = np.roll(noise, -1, axis=2) + 2 * noise + np.roll(noise, 1, axis=2)
-    return (2 * wide + np.roll(wide, 1, axis=1)) / 30**0.5
 
 
 def _heads(

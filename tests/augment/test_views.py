@@ -371,7 +371,6 @@ def stand_in(simulate) -> tuple[imaging.ImageSplit, imaging.ImageSplit]:
 
 DOMAINS = {
     "chest_xray": lambda: stand_in(imaging_world.simulate_pneumoniamnist),
-    "ultrasound": lambda: stand_in(imaging_world.simulate_breastmnist),
     "digits": digits,
 }
 

@@ -32,7 +32,6 @@ def needs(path: Path) -> pytest.MarkDecorator:
             [[1214, 135, 234], [3494, 389, 390]],
             marks=needs(CACHE / "raw" / "pneumoniamnist.npz"),
         ),
-        pytest.param("breastmnist", [[147, 21, 42], [399, 57, 114]], marks=needs(CACHE / "raw" / "breastmnist.npz")),
     ],
 )
 def test_official_files_hold_the_official_counts(name, counts):
@@ -41,14 +40,6 @@ def test_official_files_hold_the_official_counts(name, counts):
     assert images.shape == (28, 28, 1)
     assert images.counts().to_numpy().tolist() == counts
     assert (CACHE / "raw" / f"{name}.npz").stat().st_size == data.catalog()[name].size
-
-
-@needs(CACHE / "raw" / "breastmnist.npz")
-def test_duplicates_across_the_official_splits_are_found():
-    pairs = imaging.duplicates(data.load("breastmnist", source="real"))
-    across = pairs[(pairs["split_a"] == "train") & (pairs["split_b"] == "test")]
-    assert across["index_b"].nunique() > 40
-    assert not across["same_label"].all()
 
 
 @needs(CACHE / "raw" / "pneumoniamnist.npz")

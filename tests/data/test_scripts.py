@@ -62,17 +62,17 @@ def test_fetch_goes_on_after_a_failure_and_says_so(tiny, host, capsys):
 
 
 def test_simulate_writes_what_the_container_reads(tmp_path, capsys):
-    program("simulate")(["breastmnist", str(tmp_path / "x.npz"), "--n-train", "40", "--seed", "3"])
+    program("simulate")(["pneumoniamnist", str(tmp_path / "x.npz"), "--n-train", "40", "--seed", "3"])
     images = imaging.Images.from_npz(tmp_path / "x.npz")
     assert images.source == "simulated"
-    assert (images.train.images == imaging_world.simulate_breastmnist(n_train=40, seed=3).train.images).all()
+    assert (images.train.images == imaging_world.simulate_pneumoniamnist(n_train=40, seed=3).train.images).all()
     assert "SIMULATED" in capsys.readouterr().out
 
 
 def test_simulate_fails_with_a_sentence(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="was not written"):
-        program("simulate")(["breastmnist", "gone/x.npz"])
+        program("simulate")(["pneumoniamnist", "gone/x.npz"])
 
 
 def test_fetch_says_that_another_file_serves(tiny, host, payload, monkeypatch, capsys):
@@ -159,7 +159,7 @@ def test_simulate_refuses_what_cannot_be_drawn_or_written(tmp_path, monkeypatch,
         (["nope", "x.npz"], "invalid choice: 'nope'"),
         (["beauty", "x.csv"], "invalid choice: 'beauty'"),  # drawn in memory only
         (["claims", "x.csv", "--nuisance", "2"], "unrecognized arguments: --nuisance 2"),
-        (["breastmnist", "x.npz", "--no-signal"], "unrecognized arguments: --no-signal"),
+        (["pneumoniamnist", "x.npz", "--no-signal"], "unrecognized arguments: --no-signal"),
         (["card_payments", "x.csv", "--order", "1"], "unrecognized arguments: --order 1"),
         (["camvid", "x", "--drives", "4"], "unrecognized arguments: --drives 4"),
         (["claims", "x.csv", "--n", "many"], "invalid int value: 'many'"),
@@ -175,7 +175,7 @@ def test_simulate_refuses_names_and_options_that_there_are_not(tmp_path, monkeyp
 
 def test_simulate_has_every_argument_as_an_option(capsys):
     drawers = runpy.run_path(str(ROOT / "data_scripts" / "simulate.py"))["simulators"]()
-    assert {"camvid", "streets", "claims", "card_payments", "breastmnist", "pneumoniamnist"} <= set(drawers)
+    assert {"camvid", "streets", "claims", "card_payments", "pneumoniamnist"} <= set(drawers)
     assert {creditcard_table, shop_world.shop_log} <= set(drawers.values())
     for name, draw in drawers.items():
         with pytest.raises(SystemExit, match="0"):

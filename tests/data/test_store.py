@@ -198,15 +198,15 @@ def test_large_data_sets_of_the_catalog_wait_until_they_are_asked_for(cache, mon
 
 
 def test_source_can_be_chosen(capsys):
-    images = data.load("breastmnist", source="simulated")
+    images = data.load("pneumoniamnist", source="simulated")
     assert images.source == "simulated"
     assert capsys.readouterr().out == ""
     with refuses("'fake'", "'auto'"):
-        data.load("breastmnist", source="fake")
+        data.load("pneumoniamnist", source="fake")
 
 
 def test_unknown_name_lists_the_catalog():
-    with refuses("'chestmnist'", "pneumoniamnist", "breastmnist"):
+    with refuses("'chestmnist'", "pneumoniamnist", "lgg_mri"):
         data.load("chestmnist")
 
 

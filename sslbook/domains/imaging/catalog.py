@@ -60,25 +60,6 @@ ENTRIES = (
         classes=("normal", "pneumonia"),
         positive=1,
     ),
-    _medmnist(
-        "breastmnist",
-        559_580,
-        "3a22d2a4625e7dd8903f0f59030e81a3d0c222bece2e5e10927456cb50efdec1",
-        "Al-Dhabyani et al. (2020), Data in Brief 28:104863, doi:10.1016/j.dib.2019.104863",
-        title="BreastMNIST: breast ultrasound, 28x28",
-        provenance="The BUSI collection of breast ultrasound images (Baheya Hospital, Cairo), split 7:1:2 "
-        "at random and reduced to 28x28 by MedMNIST; Zenodo record 10519652.",
-        known_problems=(
-            "Label 0 is malignant, the finding; label 1 merges normal and benign.",
-            "546 training images, 156 test images: differences of a few points of AUC are noise.",
-            "The source holds several frames of one lesion, there are no patient numbers, and the split "
-            "was by image: many test images have a near-copy in training, some with the other label (see "
-            "imaging.duplicates), so that scores are too high and memory is rewarded.",
-            "28x28 pixels blur the border of a lesion, which is what a radiologist looks at.",
-        ),
-        classes=("malignant", "normal or benign"),
-        positive=0,
-    ),
     DataSet(
         name="lgg_mri",
         title="LGG brain MRI: slices of 110 patients, 64x64",
