@@ -153,12 +153,8 @@ def answer(notebook: str | Path, names: Sequence[str]) -> str:
 
 def curve(evidence: dict[str, Any], name: str) -> dict[int, tuple[float, float, float]]:
     """Value and interval of the records ``name@budget``, by budget."""
-    found = {}
-    for record in evidence["records"]:
-        stem, _, budget = record["name"].rpartition("@")
-        if stem == name:
-            found[int(budget)] = (record["value"], record["low"], record["high"])
-    return found
+    split = ((*r["name"].rpartition("@"), (r["value"], r["low"], r["high"])) for r in evidence["records"])
+    return {int(budget): interval for stem, _, budget, interval in split if stem == name}
 
 
 def beside(verdicts: Mapping[str, object], notebook: str | Path) -> str:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -80,35 +81,24 @@ def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: s
 
 
 def label_budget_curve(
-    study: Study,
-    metric: str,
-    methods: Sequence[str] | Mapping[str, str] | None = None,
-    ax: Axes | None = None,
-    ylabel: str | None = None,
-    title: str = "",
-    ylim: tuple[float, float] | None = None,
-) -> Axes:
+    study: Study, metric: str, methods: Sequence[str] | Mapping[str, str] | None = None, ax: Axes | None = None,
+    ylabel: str | None = None, title: str = "", ylim: tuple[float, float] | None = None,
+) -> Axes:  # fmt: skip
     """Mean score against the label budget, with 95 % intervals; families differ by line style, lines have their names.
 
     Parameters
     ----------
-    methods : names, or what to call them in the figure by their names; None means all.
+    methods : names, or words for the figure by their names; None means all. The place here gives a method its colour.
     ylim : lowest and highest score shown; None shows all.
     """
     words = methods if isinstance(methods, Mapping) else {name: name for name in methods or study.methods()}
     budgets = study.frame.groupby("method")["budget"].unique()
-    points = {name: {b: study.interval(metric, name, b) for b in budgets[name]} for name in words}
+    points = {name: {b: study.interval(metric, name, b) for b in budgets.get(name, ())} for name in words}
     return _curves(ax, points, words, study, ylabel=ylabel or metric, title=title, ylim=ylim)
 
 
 def full_study_curve(
-    notebook: str | Path,
-    pattern: str,
-    study: Study,
-    methods: Mapping[str, str],
-    ylabel: str = "",
-    title: str = "",
-    ylim: tuple[float, float] | None = None,
+    notebook: str | Path, pattern: str, study: Study, methods: Mapping[str, str], **labels: Any
 ) -> Axes | None:
     """The same figure of what the full study of a chapter found; None, and a sentence, where that is not at hand.
 
@@ -116,27 +106,27 @@ def full_study_curve(
     ----------
     pattern : of the names of its records, for example ``"auc/{}"``.
     study : of this run, for the unit and the line styles.
+    labels : ``ylabel``, ``title`` and ``ylim``.
     """
     full = evidence.load(notebook)
     points = {name: evidence.curve(full, pattern.format(name)) for name in methods} if full else {}
-    words = {name: word for name, word in methods.items() if points.get(name)}
-    if not words:
+    if not any(points.values()):
         print(evidence.answer(notebook, []))
         return None
-    return _curves(None, points, words, study, ylabel=ylabel, title=title, ylim=ylim)
+    return _curves(None, points, methods, study, **labels)
 
 
 def _curves(ax: Axes | None, points: Mapping, words: Mapping[str, str], study: Study, **labels) -> Axes:
     """Draw (value, low, high) by budget, a line per method, a little apart so that intervals stay apart."""
     ax = ax or plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
     families = dict(zip(study.frame["method"], study.frame["family"], strict=True))
-    for i, name in enumerate(words):
+    for i, name in (pair for pair in enumerate(words) if points[pair[1]]):
         budgets = sorted(points[name])
         value, low, high = np.array([points[name][b] for b in budgets]).T
         offset = np.array(budgets) * 1.04 ** (i - len(words) / 2)
-        color = PALETTE[i % len(PALETTE)]
+        color, marker = PALETTE[i % len(PALETTE)], "os^"[i // len(PALETTE)]
         style = FAMILY_STYLE[families.get(name, "ssl")]
-        ax.plot(offset, value, linestyle=style, color=color, marker="o", markersize=4, label=words[name])
+        ax.plot(offset, value, linestyle=style, color=color, marker=marker, markersize=4, label=words[name])
         ax.vlines(offset, low, high, color=color, alpha=0.5, linewidth=1.2)
     ax.set_xscale("log")
     ticks = sorted({b for name in words for b in points[name]})

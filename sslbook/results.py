@@ -72,8 +72,8 @@ def chapters_table(notebooks: Iterable[Path]) -> str:
         heading = "".join(book["cells"][0]["source"]).partition("\n")[0].lstrip("# ")
         mine = {r["dataset"]: r["source"] for r in records if not r["name"].startswith("own_")}
         measured_on = ", ".join(f"{d}{' (simulated)' * (source == 'simulated')}" for d, source in mine.items())
-        full_study = full["date"] if full else "not yet"
-        rows.append((f"[{path.stem}]({path.name})", heading, measured_on, _chapter_time(records), full_study))
+        found = full["date"] if full else "not yet"
+        rows.append((f"[{path.stem}]({path.name})", heading, measured_on, _chapter_time(records), found))
     if len(rows) < 2:
         return "The other chapters are not in this folder. You find them in the folder `notebooks` of the book."
     return _markdown(["page", "title", "data", "time", "full study"], rows)

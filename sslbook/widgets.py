@@ -79,8 +79,6 @@ def interact(function: Callable, **controls: ipywidgets.Widget) -> None:
     It is one display: the live controls where widgets render, else the first output, as on a page without a kernel.
     """
     output = ipywidgets.Output()
-    for control in controls.values():
-        control.style.description_width = "8em"
     box = ipywidgets.VBox([*controls.values(), output])
 
     def update(_change=None) -> None:
@@ -89,9 +87,10 @@ def interact(function: Callable, **controls: ipywidgets.Widget) -> None:
 
     update()
     first = {kind: content for shown in output.outputs for kind, content in shown["data"].items()}
-    display(box._repr_mimebundle_() | first, raw=True)
     for control in controls.values():
+        control.style.description_width = "8em"
         control.observe(update, names="value")
+    display(box._repr_mimebundle_() | first, raw=True)
 
 
 def _outputs(function: Callable, values: dict) -> tuple[dict, ...]:

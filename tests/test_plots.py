@@ -134,8 +134,10 @@ def test_label_budget_curve_draws_every_score_with_its_interval():
 
 
 def test_label_budget_curve_of_some_methods():
-    ax = plots.label_budget_curve(small_study(), "balanced_accuracy", methods=["simclr"], ax=plt.subplots()[1])
+    methods = ["absent", "simclr"]
+    ax = plots.label_budget_curve(small_study(), "balanced_accuracy", methods=methods, ax=plt.subplots()[1])
     assert len(ax.lines) == 1
+    assert ax.lines[0].get_color() == plots.PALETTE[1], "the colour of a method stays where another did not run"
     assert ax.get_ylabel() == "balanced_accuracy"
 
 
