@@ -143,12 +143,13 @@ def described(evidence: dict[str, Any]) -> str:
 
 
 def answer(notebook: str | Path, names: Sequence[str]) -> str:
-    """The verdicts of the full study on these records, a line each; or where to find them."""
+    """The verdicts of the full study on these records, named with their budget or without; or where to find them."""
     full = load(notebook)
     if full is None:
         return f"The full study is not at hand here; it lies in notebooks/evidence/{place(notebook).name} of the book."
     text = described(full)
-    return "\n".join([f"{text[0].upper()}{text[1:]} found:", *(full["verdicts"][name] for name in names)])
+    found = [said for name in names for key, said in full["verdicts"].items() if name in (key, key.rpartition("@")[0])]
+    return "\n".join([f"{text[0].upper()}{text[1:]} found:", *found])
 
 
 def curve(evidence: dict[str, Any], name: str) -> dict[int, tuple[float, float, float]]:

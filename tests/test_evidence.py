@@ -166,4 +166,6 @@ def test_the_answer_of_a_chapter_is_that_of_its_full_study(studied):
     head, sentence = evidence.answer(studied, ["auc/net@10"]).splitlines()
     assert head == "The full study (draws: 10, network seeds: 5; 2030-01-02) found:"
     assert sentence == FULL["verdicts"]["auc/net@10"]
+    every_budget = [said for name, said in FULL["verdicts"].items() if name.startswith("auc/net@")]
+    assert evidence.answer(studied, ["auc/net", "auc/absent"]).splitlines()[1:] == every_budget
     assert "notebooks/evidence/43.json" in evidence.answer(studied.with_name("43_other.ipynb"), ["auc/net@10"])
