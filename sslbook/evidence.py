@@ -147,9 +147,8 @@ def answer(notebook: str | Path, names: Sequence[str]) -> str:
     full = load(notebook)
     if full is None:
         return f"The full study is not at hand here; it lies in notebooks/evidence/{place(notebook).name} of the book."
-    text = described(full)
     found = [said for name in names for key, said in full["verdicts"].items() if name in (key, key.rpartition("@")[0])]
-    return "\n".join([f"{text[0].upper()}{text[1:]} found:", *found])
+    return "\n".join([f"{described(full).capitalize()} found:", *found])
 
 
 def curve(evidence: dict[str, Any], name: str) -> dict[int, tuple[float, float, float]]:
