@@ -12,7 +12,7 @@ NETWORKS = ("supervised_aug", "simclr_finetuned")
 class TestMedicalImaging(Chapter):
     FULL = {
         "pneumoniamnist": {
-            # Pretraining helps the same network with few labels, and beats what is borrowed and the rival's best crops ...
+            # Pretraining helps the same network with few labels, and beats what is borrowed ...
             "auc_difference/simclr_finetuned_vs_same_network@47.low": (0.0, math.inf),
             "auc_difference/simclr_probe_vs_pixels_lr@47.low": (0.0, math.inf),
             "auc_difference/simclr_probe_vs_supervised_mild@47.low": (0.0, math.inf),
