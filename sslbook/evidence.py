@@ -131,8 +131,9 @@ def expected_range(
     variance = sum(
         parts["draws"] / d + parts["seeds"] / s + parts["residual"] / (d * s) for d, s in (repeats, (draws, seeds))
     )
-    half = student.ppf(1 - 0.025 / at_once, max(parts["df"], 1)) * np.sqrt(variance) + FLOOR
-    half += ONE_SEED - FLOOR if seeds == 1 else 0
+    half = student.ppf(1 - 0.025 / at_once, max(parts["df"], 1)) * np.sqrt(variance) + (
+        ONE_SEED if seeds == 1 else FLOOR
+    )
     return value - half, value + half
 
 
@@ -164,9 +165,7 @@ def beside(verdicts: Mapping[str, object], notebook: str | Path) -> str:
     ----------
     verdicts : of this run, by the name of their record.
     """
-    full = load(notebook)
-    said = {} if full is None else full["verdicts"]
-    lines = []
+    said, lines = (load(notebook) or {"verdicts": {}})["verdicts"], []
     for name, verdict in verdicts.items():
         (compared, _, mine), (other, _, theirs) = (text.partition(": ") for text in (str(verdict), said.get(name, "")))
         lines += [compared, f"   this run        {mine}"]
@@ -180,8 +179,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--store", type=Path, default=Path("build/evidence"), help="folder of finished runs")
     parser.add_argument("--cluster", default="", help="address of a Dask scheduler")
-    arguments = parser.parse_args(argv)
-    print(run(arguments.notebook, arguments.store, arguments.cluster))
+    print(run(**vars(parser.parse_args(argv))))
 
 
 if __name__ == "__main__":

@@ -53,15 +53,9 @@ def as_photo(figure: Figure) -> Image:
     return Image(buffer.getvalue(), format="jpeg")
 
 
-def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: str = "") -> Sequence[Axes]:
-    """Loss with its reference lines, and the two collapse monitors.
-
-    Parameters
-    ----------
-    axes : three axes; made when None.
-    """
-    if axes is None:
-        _, axes = plt.subplots(1, 3, figsize=(11, 2.8), layout="constrained")
+def learning_curve(history: History, name: str = "") -> Sequence[Axes]:
+    """Loss with its reference lines, and the two collapse monitors: three axes."""
+    _, axes = plt.subplots(1, 3, figsize=(11, 2.8), layout="constrained")
     frame = history.frame
     axes[0].plot(frame.index, frame["loss"], color=PALETTE[0])
     for (label, value), style in zip(history.reference.items(), ("--", ":"), strict=False):
@@ -70,10 +64,7 @@ def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: s
     axes[0].set(title=f"{name} loss and its references".strip(), xlabel="epoch", ylabel="loss")
     axes[1].plot(frame.index, frame["embedding_std"], color=PALETTE[1])
     axes[1].set(
-        title="Spread: 0 would be collapse",
-        xlabel="epoch",
-        ylabel="std of normalised features",
-        ylim=(0, None),
+        title="Spread: 0 would be collapse", xlabel="epoch", ylabel="std of normalised features", ylim=(0, None)
     )
     axes[2].plot(frame.index, frame["rankme"], color=PALETTE[2])
     axes[2].set(title="Dimensions in use", xlabel="epoch", ylabel="RankMe", ylim=(0, None))
@@ -81,7 +72,7 @@ def learning_curve(history: History, axes: Sequence[Axes] | None = None, name: s
 
 
 def label_budget_curve(
-    study: Study, metric: str, methods: Sequence[str] | Mapping[str, str] | None = None, ax: Axes | None = None,
+    study: Study, metric: str, methods: Sequence[str] | Mapping[str, str] | None = None,
     ylabel: str | None = None, title: str = "", ylim: tuple[float, float] | None = None,
 ) -> Axes:  # fmt: skip
     """Mean score against the label budget, with 95 % intervals; families differ by line style, lines have their names.
@@ -94,7 +85,7 @@ def label_budget_curve(
     words = methods if isinstance(methods, Mapping) else {name: name for name in methods or study.methods()}
     budgets = study.frame.groupby("method")["budget"].unique()
     points = {name: {b: study.interval(metric, name, b) for b in budgets.get(name, ())} for name in words}
-    return _curves(ax, points, words, study, ylabel=ylabel or metric, title=title, ylim=ylim)
+    return _curves(points, words, study, ylabel=ylabel or metric, title=title, ylim=ylim)
 
 
 def full_study_curve(
@@ -113,12 +104,12 @@ def full_study_curve(
     if not any(points.values()):
         print(evidence.answer(notebook, []))
         return None
-    return _curves(None, points, methods, study, **labels)
+    return _curves(points, methods, study, **labels)
 
 
-def _curves(ax: Axes | None, points: Mapping, words: Mapping[str, str], study: Study, **labels) -> Axes:
+def _curves(points: Mapping, words: Mapping[str, str], study: Study, **labels) -> Axes:
     """Draw (value, low, high) by budget, a line per method, a little apart so that intervals stay apart."""
-    ax = ax or plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
+    ax = plt.subplots(figsize=(8, 4.2), layout="constrained")[1]
     families = dict(zip(study.frame["method"], study.frame["family"], strict=True))
     for i, name in (pair for pair in enumerate(words) if points[pair[1]]):
         budgets = sorted(points[name])
@@ -151,11 +142,7 @@ def _name_lines(ax: Axes) -> None:
 
 
 def image_grid(
-    images: np.ndarray,
-    captions: Sequence[str] | None = None,
-    columns: int = 8,
-    size: float = 1.2,
-    title: str = "",
+    images: np.ndarray, captions: Sequence[str] | None = None, columns: int = 8, size: float = 1.2, title: str = ""
 ) -> Figure:
     """Pictures in rows.
 
@@ -168,20 +155,11 @@ def image_grid(
         rows, columns, figsize=(size * columns, (size + 0.25 * (captions is not None)) * rows + 0.4),
         layout="constrained", squeeze=False,
     )  # fmt: skip
-    limit = 255 if images.dtype == np.uint8 else 1
     for ax in axes.flat:
         ax.axis("off")
     for i, (ax, image) in enumerate(zip(axes.flat, images, strict=False)):
-        ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=limit)
+        ax.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255 if images.dtype == np.uint8 else 1)
         if captions is not None:
             ax.set_title(captions[i], fontsize=8, loc="center")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
-
-
-def reliability(ax: Axes, predicted: np.ndarray, observed: np.ndarray, label: str, **style) -> Axes:
-    """Observed frequency against predicted probability; the diagonal is perfect calibration."""
-    ax.plot([0, 1], [0, 1], color=PALETTE[7], linestyle=":", linewidth=1)
-    ax.plot(predicted, observed, marker="o", markersize=4, label=label, **style)
-    ax.set(xlabel="predicted probability", ylabel="observed frequency", xlim=(0, 1), ylim=(0, 1))
-    return ax

@@ -108,13 +108,6 @@ def test_learning_curve_draws_the_loss_and_every_reference_line():
     assert axes[1].get_ylim()[0] == axes[2].get_ylim()[0] == 0, "collapse is at zero, so zero must be on the axis"
 
 
-def test_learning_curve_on_axes_of_the_caller():
-    figure, given = plt.subplots(1, 3)
-    axes = plots.learning_curve(history(1), axes=given)
-    assert axes[0].figure is figure
-    assert plt.get_fignums() == [figure.number]
-
-
 def test_label_budget_curve_draws_every_score_with_its_interval():
     plots.use_style()
     study = small_study()
@@ -135,7 +128,7 @@ def test_label_budget_curve_draws_every_score_with_its_interval():
 
 def test_label_budget_curve_of_some_methods():
     methods = ["absent", "simclr"]
-    ax = plots.label_budget_curve(small_study(), "balanced_accuracy", methods=methods, ax=plt.subplots()[1])
+    ax = plots.label_budget_curve(small_study(), "balanced_accuracy", methods=methods)
     assert len(ax.lines) == 1
     assert ax.lines[0].get_color() == plots.PALETTE[1], "the colour of a method stays where another did not run"
     assert ax.get_ylabel() == "balanced_accuracy"
@@ -201,12 +194,3 @@ def test_image_grid_in_colour():
     figure = plots.image_grid(images, columns=2)
     figure.canvas.draw()
     assert figure.axes[2].images[0].get_array().shape == (6, 5, 3)
-
-
-def test_reliability_draws_the_diagonal():
-    _, ax = plt.subplots()
-    plots.reliability(ax, np.array([0.1, 0.9]), np.array([0.2, 0.7]), label="SimCLR", color="black")
-    assert ax.get_xlabel() and ax.get_ylabel()
-    assert ax.lines[0].get_xdata().tolist() == list(ax.lines[0].get_ydata()) == [0, 1]
-    assert ax.lines[1].get_ydata().tolist() == [0.2, 0.7]
-    assert ax.get_xlim() == ax.get_ylim() == (0, 1)

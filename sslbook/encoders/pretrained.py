@@ -1,13 +1,21 @@
 """Networks that somebody else has trained: from installed packages without a network, or from a hub with one."""
 
+import copy
 import importlib
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from sslbook.train import default_precision
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+NORMALISED = (  # convolutions of EfficientNet and the batch norms behind them
+    ("_conv_stem", "_bn0"), ("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"),
+    ("_conv_head", "_bn1"),
+)  # fmt: skip
 
 
 class _Borrowed(nn.Module):
@@ -27,6 +35,10 @@ class _Borrowed(nn.Module):
         scaled = (resized.expand(-1, 3, -1, -1) - self.mean) / self.std
         return scaled.contiguous(memory_format=torch.channels_last)
 
+    def frozen(self) -> nn.Module:
+        """The network for features only, as fast as it can be made; here itself."""
+        return self
+
 
 class EfficientNetLite0(_Borrowed):
     """EfficientNet-Lite0: 4.7 million weights, trained on the labels of ImageNet (Tan and Le 2019, EfficientNet).
@@ -44,7 +56,7 @@ class EfficientNetLite0(_Borrowed):
         If the packages are not installed.
     """
 
-    out_features = 1280
+    out_features, half_precision = 1280, False
 
     def __init__(self, size: int = 96, pretrained: bool = True):
         super().__init__(size, (127 / 255,) * 3, (128 / 255,) * 3)
@@ -59,9 +71,21 @@ class EfficientNetLite0(_Borrowed):
             norm.momentum = 0.1  # theirs, 0.01, would need hundreds of steps of fine-tuning to follow the new pictures
         self.to(memory_format=torch.channels_last)
 
+    def frozen(self) -> "EfficientNetLite0":
+        """A copy for features only, three to four times as fast where the hardware computes in bfloat16."""
+        copied = copy.deepcopy(self).eval()
+        for part in (copied.network, *copied.network._blocks):
+            for conv, norm in (pair for pair in NORMALISED if hasattr(part, pair[0])):
+                setattr(part, conv, fuse_conv_bn_eval(getattr(part, conv), getattr(part, norm)))
+                setattr(part, norm, nn.Identity())
+        copied.half_precision = default_precision() == "bf16-mixed"
+        return copied.to(memory_format=torch.channels_last)
+
     def forward(self, pictures: Tensor) -> Tensor:
         """Map pictures (n, 1 or 3, height, width) to features (n, 1280)."""
-        return self.network.extract_features(self.prepared(pictures)).mean(dim=(2, 3))
+        # Training takes float32 on a CPU: there, going backwards through its convolutions is slower in bfloat16.
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half_precision):
+            return self.network.extract_features(self.prepared(pictures)).float().mean(dim=(2, 3))
 
 
 class HubEncoder(_Borrowed):

@@ -48,6 +48,16 @@ def test_features_of_a_fixed_picture(lite0, pictures):
     np.testing.assert_allclose(grey, features, atol=1e-4)  # one channel stands for three
 
 
+def test_a_frozen_copy_gives_the_same_features(lite0, pictures):
+    features, frozen = encode(lite0, pictures), lite0.frozen()
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in frozen.modules())
+    assert any(isinstance(module, torch.nn.BatchNorm2d) for module in lite0.modules())  # the original is as it was
+    near = np.linalg.norm(encode(frozen, pictures) - features) / np.linalg.norm(features)
+    assert near < 0.1  # bfloat16 has three digits, and fifty layers
+    frozen.half_precision = False
+    np.testing.assert_allclose(encode(frozen, pictures), features, atol=1e-4)
+
+
 @pytest.mark.parametrize(("name", "label"), [("flower.jpg", 985), ("china.jpg", 442)])
 def test_a_daisy_is_a_daisy_and_a_pagoda_is_taken_for_a_bell_tower(name, label):
     """The features, with the classifier that was left out, give the class of ImageNet: weights and scaling fit."""
@@ -78,7 +88,7 @@ def discs(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_the_network_can_be_fine_tuned_and_all_that_is_random_follows_from_the_seed():
     start, (cases, labels) = EfficientNetLite0(size=32), discs(48, 0)
     before = start.network._conv_stem.weight.clone()
-    model = fit_classifier(start, cases, labels, 2, Recipe(min_steps=20), 0)
+    model = fit_classifier(start, cases, labels, 2, Recipe(min_steps=40), 0)
     assert np.mean(encode(model, discs(48, 1)[0]).argmax(axis=1) == labels) > 0.85
     assert torch.equal(start.network._conv_stem.weight, before), "the borrowed network is left as it was"
     once, again = (fit_classifier(start, cases, labels, 2, Recipe(min_steps=2, passes=0), 0) for _ in range(2))

@@ -10,5 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data": ["ImageSplit", "Images"],
         "duplicates": ["duplicates", "without_copies"],
         "methods": ["pixels"],
+        "slices": ["hand_made", "position", "slice_pairs"],
     },
 )
