@@ -86,11 +86,19 @@ def default_precision(kind: str | Mapping[str, str] = "pictures") -> str:
 
 
 class OneCycle:
-    """AdamW with a one-cycle learning rate (Smith and Topin 2018), for so many steps."""
+    """AdamW with a one-cycle learning rate (Smith and Topin 2018), for so many steps.
 
-    def __init__(self, module: nn.Module, steps: int, learning_rate: float, weight_decay: float):
-        self.optimizer = torch.optim.AdamW(module.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, learning_rate, total_steps=steps)
+    Parameters
+    ----------
+    parts : a module, or parameter groups as optimisers take them, each with an ``lr`` of its own if wanted.
+    learning_rate : peak of the cycle.
+    """
+
+    def __init__(self, parts: nn.Module | list[dict], steps: int, learning_rate: float, weight_decay: float):
+        parameters = parts.parameters() if isinstance(parts, nn.Module) else parts
+        self.optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=True)
+        peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimizer, peaks, total_steps=steps)
 
     def step(self, loss: Tensor, backward: Callable[[Tensor], None] = Tensor.backward) -> None:
         """Go one step down the loss."""
@@ -269,11 +277,9 @@ def train_epoch(
 
 
 def describe(objective: nn.Module) -> dict[str, str | int]:
-    """What tells one objective from another: its kind, settings (the augmentation, ...), encoder and parts, if any."""
+    """What tells one objective from another: its kind, settings (the augmentation, ...) and encoder."""
     own = {name: str(value) for name, value in vars(objective).items() if name[0] != "_" and name != "training"}
     own |= {name: zlib.crc32(value.cpu().numpy()) for name, value in objective.named_buffers(recurse=False)}
-    if hasattr(objective, "parts"):
-        own["parts"] = str([describe(part) for part in objective.parts])
     return {"objective": type(objective).__name__, "encoder": str(objective.encoder), **own}
 
 

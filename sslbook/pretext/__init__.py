@@ -5,7 +5,6 @@ number, ``reference_values(batch_size)`` names the values of the loss that a lea
 
 from sslbook.pretext.coles import CoLES, coles_loss, random_slices, slice_retrieval
 from sslbook.pretext.dense import (
-    Combined,
     DenseContrast,
     Inpainting,
     PatchContrast,

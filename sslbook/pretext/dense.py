@@ -203,39 +203,3 @@ class Inpainting(nn.Module):
 
     def reference_values(self, batch_size: int) -> dict[str, float]:
         return {}
-
-
-class Combined(nn.Module):
-    """Several objectives on one encoder, each at its weight.
-
-    Parameters
-    ----------
-    parts : (weight, objective) pairs; all objectives share one encoder.
-
-    Raises
-    ------
-    ValueError
-        If an objective has another encoder than the first.
-    """
-
-    def __init__(self, *parts: tuple[float, nn.Module]):
-        super().__init__()
-        self.weights = [weight for weight, _ in parts]
-        self.parts = nn.ModuleList(objective for _, objective in parts)
-        self.encoder = self.parts[0].encoder
-        for number, part in enumerate(self.parts, 1):
-            if part.encoder is not self.encoder:
-                raise ValueError(f"objective {number} has an encoder of its own; give all the encoder of the first.")
-
-    def forward(self, cases: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        outputs = [part(cases, generator) for part in self.parts]
-        self._counts = [len(output) for output in outputs]
-        return tuple(tensor for output in outputs for tensor in output)
-
-    def loss(self, *outputs: Tensor) -> Tensor:
-        split = iter(outputs)
-        own = [[next(split) for _ in range(count)] for count in self._counts]
-        return sum(w * part.loss(*mine) for w, part, mine in zip(self.weights, self.parts, own, strict=True))
-
-    def reference_values(self, batch_size: int) -> dict[str, float]:
-        return {}

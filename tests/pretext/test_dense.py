@@ -15,7 +15,6 @@ from sslbook.augment.tensors import to_tensor
 from sslbook.encoders.scenes import SceneEncoder
 from sslbook.pretext import dense
 from sslbook.pretext.dense import (
-    Combined,
     DenseContrast,
     Inpainting,
     PatchContrast,
@@ -317,33 +316,6 @@ def test_colour_and_what_is_hidden_do_not_reach_the_encoder():
     assert np.corrcoef(*light)[0, 1] > 0.7, "what is not hidden is seen"
 
 
-def test_combined_is_the_weighted_sum():
-    encoder = new_encoder().eval()
-    parts = [
-        PatchContrast(encoder, size=SMALL),
-        Inpainting(encoder, size=SMALL),
-        DenseContrast(encoder, points=4, size=SMALL),
-    ]
-    whole = Combined(*zip((1.0, 0.25, 3.0), parts, strict=True)).eval()
-    frames, draw = to_tensor(streets(4)), generator()
-    outputs = whole(frames, generator())
-    expected = [part.loss(*part(frames, draw)).item() for part in parts]
-    assert [len(output) for output in outputs] == [4] * 5
-    assert whole.loss(*outputs).item() == pytest.approx(expected[0] + 0.25 * expected[1] + 3 * expected[2], rel=1e-5)
-    assert whole.encoder is encoder
-    numbers = [id(p) for p in whole.parameters()]
-    assert len(numbers) == len(set(numbers))
-
-
-def test_each_part_of_combined_learns_at_its_weight():
-    encoder = new_encoder().eval()
-    whole = Combined((0.0, PatchContrast(encoder, size=SMALL)), (1.0, Inpainting(encoder, size=SMALL)))
-    whole.loss(*whole(to_tensor(streets(4)), generator())).backward()
-    contrast, inpainting = whole.parts
-    assert all(p.grad.abs().sum() == 0 for p in contrast.projection_head.parameters())
-    assert inpainting.decoder.weight.grad.abs().sum() > 0
-
-
 # ----------------------------------------------------------------------------------------------- short trainings
 
 
@@ -352,9 +324,6 @@ OBJECTIVES = {
     "time": lambda encoder: TimeContrast(encoder, size=SMALL),
     "dense": lambda encoder: DenseContrast(encoder, points=4, size=SMALL),
     "inpainting": lambda encoder: Inpainting(encoder, size=SMALL),
-    "combined": lambda encoder: Combined(
-        (1.0, DenseContrast(encoder, points=4, size=SMALL)), (0.5, Inpainting(encoder, size=SMALL))
-    ),
 }
 
 
@@ -398,18 +367,3 @@ def test_every_parameter_learns(name):
     frames = to_tensor(streets(4, (64, 48) if name == "time" else (32, 48)))
     objective.loss(*objective(frames, generator())).backward()
     assert not [n for n, p in objective.named_parameters() if p.grad is None or p.grad.abs().sum() == 0]
-
-
-def test_a_checkpoint_of_other_parts_is_refused(tmp_path):
-    def combined(temperature: float) -> Combined:
-        return Combined((1.0, PatchContrast(new_encoder(), size=SMALL, temperature=temperature)))
-
-    settings = {"epochs": 1, "batch_size": 4, "checkpoint": tmp_path / "run.ckpt", **CPU}
-    pretrain(combined(0.2), streets(8), **settings)
-    with pytest.raises(ValueError, match=r"run\.ckpt was written with another parts"):
-        pretrain(combined(0.5), streets(8), **settings)
-
-
-def test_parts_of_two_encoders_are_refused():
-    with pytest.raises(ValueError, match="objective 2 has an encoder of its own; give all the encoder of the first"):
-        Combined((1.0, PatchContrast(new_encoder())), (1.0, Inpainting(new_encoder())))

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "segmenter_method",
         ],
         "motion": ["ade", "constant_turn_rate", "constant_velocity", "fde", "future_of", "ridge"],
-        "networks": ["SceneRecipe", "SceneSegmenter", "fit_segmenter", "segment"],
+        "networks": ["Lite0Scenes", "SceneRecipe", "SceneSegmenter", "fit_segmenter", "segment"],
         "probes": ["dense_probe", "moments"],
         "tracks": ["FUTURE", "PAST", "TrackSplit", "Tracks", "centred"],
     },
