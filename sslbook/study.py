@@ -287,10 +287,10 @@ class Study:
         Raises
         ------
         ValueError
-            If a method does not report its score by cross-validation.
+            If one of several methods does not report its score by cross-validation.
         """
         means = self.metrics[metric].sign * self.cv_means(metric, budget, among)
-        return str(means.idxmax())
+        return str(means.idxmax() if len(means) > 1 else means.index[0])
 
     def cv_means(self, metric: str, budget: int, among: Sequence[str] | None = None) -> pd.Series:
         """Mean score by cross-validation of the methods without self-supervision that ran on every draw."""
@@ -301,7 +301,7 @@ class Study:
         means = rows.groupby("method", sort=False)[f"cv_{metric}"].agg(lambda scores: scores.mean(skipna=False))
         if means.empty:
             raise ValueError(f"no method without self-supervision ran at {budget} {self.unit}; add a rival.")
-        for name in means.index[means.isna()]:
+        for name in means.index[means.isna()] if len(means) > 1 else ():  # a lone rival need not be chosen
             raise ValueError(
                 f"{name} reports no {metric} by cross-validation at {budget} {self.unit}, and rivals are chosen by it; "
                 f"let its predictions have cv_scores={{{metric!r}: ...}}."

@@ -194,12 +194,23 @@ def test_labels_saved_by_too_few_runs_say_so():
 
 
 def test_a_rival_that_does_not_always_report_its_cross_validated_score_is_refused():
-    study = study_of({**CURVE, "ssl": ("ssl", {10: 0.85})})
+    second = {"second": ("classical", {10: 0.6, 100: 0.7, 1000: 0.8})}
+    study = study_of({**CURVE, **second, "ssl": ("ssl", {10: 0.85})})
     study.frame.loc[study.frame.index[0], "cv_score"] = np.nan
     with pytest.raises(ValueError, match="simple reports no score by cross-validation"):
         study.best_other("score", 10)
     with pytest.raises(ValueError, match="no method without self-supervision ran at 10 labels"):
         study.best_other("score", 10, among=[])
+
+
+def test_a_lone_rival_needs_no_cross_validated_score():
+    study = study_of({**CURVE, "ssl": ("ssl", {10: 0.85})})
+    expected = labels_saved(study, "score", "ssl", 10)
+    study.frame["cv_score"] = np.nan
+    assert study.best_other("score", 10, among=["simple"]) == "simple"
+    found = labels_saved(study, "score", "ssl", 10, among=["simple"])
+    assert (found.versus, found.saved) == ("simple", pytest.approx(expected.saved))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_a_verdict_that_test_cases_leave_open_asks_for_test_cases():

@@ -96,7 +96,7 @@ def at_cells(level: Tensor, shape: tuple[int, int], step: int, offset: float) ->
     float tensor (n, c, height / 4, width / 4)
     """
     down, across = (
-        _between(pixels // CELL, there, step, offset).to(level)
+        _between(-(-pixels // CELL), there, step, offset).to(level)
         for pixels, there in zip(shape, level.shape[2:], strict=True)
     )
     return torch.einsum("yh,nchw,xw->ncyx", down, level, across).contiguous(memory_format=torch.channels_last)

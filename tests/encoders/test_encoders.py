@@ -9,6 +9,7 @@ from torch import nn
 
 from sslbook.augment.tensors import to_tensor
 from sslbook.data.sequences import histories
+from sslbook.encoders import scenes
 from sslbook.encoders.events import EventEncoder, encode_events
 from sslbook.encoders.features import WithNumbers, count_parameters, encode
 from sslbook.encoders.residual import ResidualBlock, ResNet
@@ -157,13 +158,44 @@ def test_the_pyramid_tells_a_place_of_its_wide_surroundings():
     assert reach[0] < 24 < 64 < reach[1]
 
 
-def resized(level: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Bilinear interpolation between the centres of cells, one axis after the other."""
+def middle_of(level: int, encoder: SceneEncoder, place: tuple[int, int]) -> tuple[float, float]:
+    """Row and column of the pixel around which the gradient of a value of a level lies."""
+    frames = torch.rand(1, 3, 192, 256, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (gradient,) = torch.autograd.grad(encoder.levels(frames)[level][0, :, *place].sum(), frames)
+    rows, columns = gradient[0].abs().sum(dim=0).nonzero().T
+    return (rows.min() + rows.max()).item() / 2, (columns.min() + columns.max()).item() / 2
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_a_scene_encoder_says_where_the_values_of_its_levels_lie(level):
+    torch.manual_seed(0)
+    encoder = SceneEncoder(4, 8).eval()
+    row, column = 48 // 2**level, 64 // 2**level
+    row, column = row // 2, column // 2
+    step, offset = encoder.steps[level], encoder.offsets[level]
+    assert middle_of(level, encoder, (row, column)) == (offset + step * row, offset + step * column)
+
+
+def resized(level: np.ndarray, size: tuple[int, int], step: int, offset: float) -> np.ndarray:
+    """Linear interpolation at the middles of cells of four pixels, one axis after the other."""
     for axis, cells in ((2, size[0]), (3, size[1])):
-        old = level.shape[axis]
-        at = (np.arange(cells) + 0.5) * old / cells - 0.5
-        level = np.apply_along_axis(lambda line, at=at, old=old: np.interp(at, np.arange(old), line), axis, level)
+        old = offset + step * np.arange(level.shape[axis])
+        at = np.arange(cells) * 4 + 1.5
+        level = np.apply_along_axis(lambda line, at=at, old=old: np.interp(at, old, line), axis, level)
     return level
+
+
+@pytest.mark.parametrize(("step", "offset"), [(4, 0), (8, 0), (16, 0), (4, 3), (8, 7), (16, 15)])
+def test_a_level_is_read_in_the_middle_of_each_cell(step, offset):
+    """A level that holds its own place gives the place of the cells, but for the edges."""
+    rows, columns = (offset + step * torch.arange(-(-side // step)).float() for side in (96, 128))
+    level = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[None]
+    read = scenes.at_cells(level, (96, 128), step, offset)
+    cells = 1.5 + 4 * torch.arange(24)
+    inside = (cells >= offset) & (cells <= rows[-1])
+    torch.testing.assert_close(read[0, 0, inside], cells[inside][:, None].expand(-1, 32).contiguous())
+    assert (read[0, 0, cells > rows[-1]] == rows[-1]).all() and (read[0, 0, cells < offset] == offset).all()
+    np.testing.assert_allclose(read, resized(level.numpy(), (24, 32), step, offset), atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(120, 160), (32, 48)])
@@ -176,7 +208,8 @@ def test_hypercolumns_are_the_levels_on_top_of_one_another(size):
     assert stacked.dtype == np.float32 and stacked.flags.c_contiguous and not encoder.training
     with torch.no_grad():
         levels = [level.numpy() for level in encoder.levels(to_tensor(frames))]
-    expected = np.concatenate([resized(level, levels[0].shape[2:]) for level in levels], axis=1)
+    expected = [resized(x, levels[0].shape[2:], step, 0) for x, step in zip(levels, encoder.steps, strict=True)]
+    expected = np.concatenate(expected, axis=1)
     np.testing.assert_allclose(stacked, expected, atol=1e-5)
 
 

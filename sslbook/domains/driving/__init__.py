@@ -10,7 +10,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data": ["SceneSplit", "Scenes"],
         "methods": [
             "Segmentation",
-            "colour_trees",
             "draw_frames",
             "found_metric",
             "iou_metric",

@@ -4,17 +4,14 @@ A segmenter learns from a few labelled frames and returns labels, uint8 (n_test,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-from sslbook.baselines import import_lightgbm
-from sslbook.data.pictures import VOID
 from sslbook.domains.driving.data import Scenes
-from sslbook.domains.driving.probes import check_pairs, confusion_of_cells, enlarged_labels, frame_folds
+from sslbook.domains.driving.probes import confusion_of_cells, frame_folds
 from sslbook.draws import _check_frames
 from sslbook.metrics import Metric
 from sslbook.metrics.segmentation import classes_in, confusion_counts, found_regions, mean_iou, region_counts
@@ -22,12 +19,6 @@ from sslbook.study import Method
 
 BANDWIDTHS = (2.0, 4.0, 8.0, 16.0)  # pixels
 SCALES = (3, 9, 21)  # widths of the windows around a pixel, in pixels of the features
-ROUNDS = 40
-TREES = {
-    "objective": "multiclass", "num_leaves": 10, "learning_rate": 0.15, "max_bin": 63, "feature_fraction": 0.3,
-    "bagging_fraction": 0.7, "bagging_freq": 1, "min_child_samples": 30, "lambda_l2": 1.0, "deterministic": True,
-    "force_row_wise": True, "n_jobs": 1, "verbosity": -1,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +31,10 @@ class Segmentation:
     ----------
     confusion : int64 array, shape (n, n_classes, n_classes), of ``confusion_counts``.
     regions : int64 array, shape (n, n_classes, 3), of ``region_counts``; None where no classes were asked for.
-    cv_scores : mean IoU by cross-validation inside the drawn frames, as "mean_iou"; empty where it was not asked for.
     """
 
     confusion: np.ndarray
     regions: np.ndarray | None = None
-    cv_scores: dict[str, float] = field(default_factory=dict)
 
 
 def score_masks(labels: np.ndarray, masks: np.ndarray, n_classes: int, numbers: Sequence[int] = ()) -> Segmentation:
@@ -55,9 +44,8 @@ def score_masks(labels: np.ndarray, masks: np.ndarray, n_classes: int, numbers: 
 
 
 def segmenter_method(
-    name: str, family: str, segment: Callable[..., np.ndarray], scenes: Scenes, cross_validate: bool = False,
-    **settings: Any,
-) -> Method:  # fmt: skip
+    name: str, family: str, segment: Callable[[np.ndarray, int], np.ndarray], scenes: Scenes, **settings: Any
+) -> Method:
     """A segmenter as a method of a study, which predicts a ``Segmentation`` of the test frames.
 
     Parameters
@@ -65,8 +53,6 @@ def segmenter_method(
     segment : maps (indices into ``scenes.train.labelled``, seed) to labels of the test frames, uint8 (n_test, height,
         width).
     scenes : the masks of its test split are the truth; regions are those of ``scenes.vulnerable``.
-    cross_validate : report the mean IoU inside the drawn frames (see ``frame_folds``), by which rivals are chosen;
-        ``segment`` is then also called with ``held=``, indices of labelled frames to segment instead.
     settings : of ``Method``.
 
     Raises
@@ -77,17 +63,9 @@ def segmenter_method(
     if not len(scenes.test.labelled):
         raise ValueError("no test frame has a mask; label some frames of the test drives.")
     truth = scenes.test.masks, len(scenes.classes), scenes.vulnerable
-    masks = scenes.train.labelled.masks
 
     def fit(index: np.ndarray, seed: int) -> Segmentation:
-        said = score_masks(segment(index, seed), *truth)
-        if not cross_validate:
-            return said
-        reached = [
-            mean_iou(confusion_counts(masks[index[held]], segment(index[train], seed, held=index[held]), truth[1]))
-            for train, held in frame_folds(len(index))
-        ]
-        return replace(said, cv_scores={"mean_iou": float(np.mean(reached))} if reached else {})
+        return score_masks(segment(index, seed), *truth)
 
     return Method(name, family, fit, **settings)
 
@@ -222,47 +200,3 @@ def _edges(light: np.ndarray, spread: np.ndarray) -> np.ndarray:
 def _window(values: np.ndarray, size: int) -> np.ndarray:
     """Means over windows of size x size pixels."""
     return uniform_filter(values, (0, size, size, 0), mode="nearest")
-
-
-def colour_trees(
-    features: np.ndarray, masks: np.ndarray, test_features: np.ndarray, n_classes: int, seed: int = 0
-) -> np.ndarray:
-    """LightGBM on sampled pixels, each on its own: colour, position, texture and surroundings.
-
-    Rare classes are sampled in proportion to their pixels to the power 0.4. Every second cell of the test features is
-    classified, and the probabilities are interpolated.
-
-    Parameters
-    ----------
-    features, test_features : float arrays, shape (n, rows, columns, f), of ``pixel_features``.
-    masks : uint8 array, shape (n, height, width)
-    """
-    check_pairs(len(features), len(masks))
-    present = classes_in(masks, n_classes)
-    x, y = _sampled_pixels(features, masks, present, seed)
-    cells = test_features[:, 1::2, 1::2]
-    scores = np.zeros((*cells.shape[:3], n_classes), dtype=np.float32)
-    if len(present) == 1:
-        scores[..., present] = 1
-    else:
-        lightgbm = import_lightgbm()
-        settings = TREES | {"num_class": len(present), "seed": seed}
-        model = lightgbm.train(settings, lightgbm.Dataset(x, y, params=settings), ROUNDS)
-        said = model.predict(cells.reshape(-1, cells.shape[-1]), num_threads=1)
-        scores[..., present] = said.reshape(*cells.shape[:3], -1)
-    return enlarged_labels(torch.from_numpy(scores).permute(0, 3, 1, 2).contiguous(), masks.shape[1:])
-
-
-def _sampled_pixels(
-    features: np.ndarray, masks: np.ndarray, present: np.ndarray, seed: int, per_frame: int = 400, most: int = 20_000
-) -> tuple[np.ndarray, np.ndarray]:
-    """Features (m, f) and classes (m,), as places in ``present``, of drawn pixels; one may be drawn several times."""
-    flat = masks.ravel()
-    pixels = np.bincount(flat, minlength=VOID)[present]
-    share = pixels**0.4 / (pixels**0.4).sum()
-    quota = np.ceil(min(per_frame * len(masks), most) * share).astype(int)
-    rng = np.random.default_rng(seed)
-    drawn = [rng.choice(np.flatnonzero(flat == c), size) for c, size in zip(present, quota, strict=True)]
-    frame, row, column = np.unravel_index(np.concatenate(drawn), masks.shape)
-    down, across = masks.shape[1] // features.shape[1], masks.shape[2] // features.shape[2]
-    return features[frame, row // down, column // across], np.repeat(np.arange(len(present)), quota)

@@ -138,14 +138,11 @@ def fit_segmenter(
 
 
 def _rates(model: SceneSegmenter, recipe: SceneRecipe) -> list[dict]:
-    """Parameter groups: what was pretrained, at its own rate, and all else."""
-    pretrained = getattr(model.encoder, "borrowed", model.encoder)
-    own = {id(p) for p in pretrained.parameters()}
-    fresh = [p for p in model.parameters() if id(p) not in own]
-    return [
-        {"params": fresh},
-        {"params": pretrained.parameters(), "lr": recipe.pretrained_rate or recipe.learning_rate},
-    ]
+    """Parameter groups: all that is new, and what was pretrained, at its own rate."""
+    pretrained = list(getattr(model.encoder, "borrowed", model.encoder).parameters())
+    there = {id(p) for p in pretrained}
+    rate = recipe.learning_rate if recipe.pretrained_rate is None else recipe.pretrained_rate
+    return [{"params": [p for p in model.parameters() if id(p) not in there]}, {"params": pretrained, "lr": rate}]
 
 
 @torch.inference_mode()

@@ -9,7 +9,6 @@ from sslbook.data.card import own_data_card
 from sslbook.data.pictures import VOID
 from sslbook.domains.driving.data import Scenes, SceneSplit
 from sslbook.domains.driving.methods import (
-    colour_trees,
     draw_frames,
     found_metric,
     iou_metric,
@@ -89,42 +88,6 @@ def test_pixel_features_of_an_even_frame():
     assert np.isfinite(pixel_features(np.zeros((1, 20, 20, 3), dtype=np.uint8))).all()
 
 
-@pytest.mark.parametrize("n", [1, 6])
-def test_trees_learn_colours(n):
-    frames, masks = world(n)
-    test_frames, test_masks = world(8, seed=1)
-    labels = colour_trees(pixel_features(frames), masks, pixel_features(test_frames), 4)
-    assert labels.shape == test_masks.shape and labels.dtype == np.uint8
-    assert score(test_masks, labels) > 0.6 > score(test_masks, position_prior(masks, 8, 4)) + 0.1
-    again = colour_trees(pixel_features(frames), masks, pixel_features(test_frames), 4)
-    assert np.array_equal(labels, again)
-
-
-def test_trees_leave_void_and_absent_classes_out():
-    frames, masks = world(4)
-    masks[masks == 2] = VOID
-    labels = colour_trees(pixel_features(frames), masks, pixel_features(frames), 6)
-    assert set(np.unique(labels)) <= {0, 1, 3}
-    masks[masks != 1] = VOID
-    assert (colour_trees(pixel_features(frames), masks, pixel_features(frames), 6) == 1).all(), "one class is no choice"
-
-
-def test_trees_learn_nothing_from_masks_of_other_frames():
-    frames, masks = world(6)
-    shuffled = np.random.default_rng(0).permutation(masks.ravel()).reshape(masks.shape)
-    test_frames, test_masks = world(4, seed=1)
-    assert score(test_masks, colour_trees(pixel_features(frames), shuffled, pixel_features(test_frames), 4)) < 0.25
-
-
-def test_features_and_masks_are_of_the_same_frames():
-    frames, masks = world(3)
-    with pytest.raises(ValueError, match="2 frames and 3 masks; give the same frames"):
-        colour_trees(pixel_features(frames[:2]), masks, pixel_features(frames), 4)
-
-
-# -------------------------------------------------------------------------------------- methods and draws of a study
-
-
 def small_scenes() -> Scenes:
     """Two test drives of four frames a second apart in two stretches, and twelve training frames of two drives."""
     splits = {}
@@ -168,35 +131,12 @@ def test_a_study_of_segmenters_keeps_counts_and_resamples_stretches_of_drives():
     for row, said in zip(result.frame.itertuples(), result.predictions, strict=True):
         assert said.confusion.shape == (8, 4, 4) and said.regions.shape == (8, 4, 3)
         assert row.mean_iou == pytest.approx(mean_iou(said.confusion))
-        assert said.confusion.nbytes + said.regions.nbytes < test.masks.nbytes and said.cv_scores == {}
+        assert said.confusion.nbytes + said.regions.nbytes < test.masks.nbytes
     scores = result.scores("car_iou")
     assert scores.loc["noisy", 6] > scores.loc["noisy", 2] > scores.loc["prior", 2]
     mean, low, high = result.interval("found", "noisy", 2)
     assert low <= mean <= high
     assert result.spread("mean_iou", {"noisy": 1.0, "prior": -1.0}, 2, [0, 1]).units == 4, "stretches of drives"
-
-
-def test_segmenters_that_are_cross_validated_segment_the_frames_left_out():
-    scenes = small_scenes()
-    masks, asked = scenes.train.labelled.masks, []
-
-    def guess(index: np.ndarray, seed: int, held: np.ndarray | None = None) -> np.ndarray:
-        asked.append((index.tolist(), None if held is None else held.tolist()))
-        truth = scenes.test.masks if held is None else masks[held]
-        return np.where(truth == 3, 1, truth).astype(np.uint8)
-
-    method = segmenter_method("guess", "classical", guess, scenes, cross_validate=True)
-    index = np.array([1, 4, 5, 7, 10])
-    said = method.fit(index, 0)
-    inside = asked[1:] if asked[0] == (index.tolist(), None) else asked[:-1]
-    assert inside and all(sorted(train + held) == index.tolist() for train, held in inside)
-    assert sorted(i for _, held in inside for i in held) == index.tolist(), "every frame is left out once"
-    expected = np.mean([
-        mean_iou(confusion_counts(masks[held], np.where(masks[held] == 3, 1, masks[held]), 4)) for _, held in inside
-    ])  # fmt: skip
-    assert said.cv_scores == pytest.approx({"mean_iou": expected}) and type(said.cv_scores["mean_iou"]) is float
-    result = budget_study([method], {"mean_iou": iou_metric()}, 8, [6], partial(draw_frames, scenes.train.drives), 2)
-    assert result.best_other("mean_iou", 6) == "guess" and result.frame["cv_mean_iou"].notna().all()
 
 
 def test_a_method_needs_a_mask_of_a_test_frame_and_regions_that_were_counted():

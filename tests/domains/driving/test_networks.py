@@ -1,5 +1,7 @@
 """Networks that segment: crops and their masks, what is learnt from labels, and what cannot be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from sslbook.data.pictures import VOID
 from sslbook.domains.driving import networks
 from sslbook.domains.driving.methods import position_prior
 from sslbook.domains.driving.networks import (
+    Lite0Scenes,
     SceneRecipe,
     SceneSegmenter,
     _class_weights,
@@ -19,7 +22,7 @@ from sslbook.domains.driving.networks import (
     segment,
 )
 from sslbook.domains.driving.probes import enlarged_labels
-from sslbook.encoders.scenes import SceneEncoder
+from sslbook.encoders.scenes import SceneEncoder, hypercolumns
 from sslbook.train import batches_of
 from tests.domains.driving.test_methods import COLOURS, score, world
 
@@ -176,6 +179,88 @@ def test_crops_without_a_label_teach_nothing_and_spoil_nothing():
     masks[:, 4:] = VOID
     model = fit_segmenter(new_encoder(4), frames, masks, 4, SceneRecipe(steps=20, batch_size=1, size=(16, 24)), seed=0)
     assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_what_was_pretrained_has_a_rate_of_its_own():
+    recipe = SceneRecipe(steps=4, learning_rate=1e-2, pretrained_rate=0.0, size=(16, 24), weight_decay=0.0)
+    frames, masks = quarters(4)
+    encoder = new_encoder(4)
+    model = fit_segmenter(encoder, frames, masks, 4, recipe, seed=0)
+    for name, p in model.encoder.named_parameters():
+        assert torch.equal(p, encoder.get_parameter(name)), name
+    one_rate = fit_segmenter(encoder, frames, masks, 4, replace(recipe, pretrained_rate=None), seed=0)
+    assert not any(torch.equal(p, encoder.get_parameter(name)) for name, p in one_rate.encoder.named_parameters())
+
+
+def test_frames_may_be_read_twice_as_large():
+    frames, masks = quarters(4)
+    sizes = []
+    recipe = SceneRecipe(steps=2, size=(16, 24), enlarged=2)
+    model = fit_segmenter(new_encoder(4), frames, masks, 4, recipe, seed=0)
+    levels = model.encoder.levels
+    model.encoder.levels = lambda x: sizes.append(tuple(x.shape[2:])) or levels(x)
+    assert segment(model, frames).shape == masks.shape
+    assert sizes == [(96, 128)]
+
+
+# ------------------------------------------------------------------------------------------------------- borrowed
+
+
+@pytest.fixture(scope="module")
+def borrowed() -> Lite0Scenes:
+    torch.manual_seed(0)
+    return Lite0Scenes()
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_the_borrowed_network_says_where_the_values_of_its_levels_lie(level):
+    """Measured on a network whose convolutions add up, so that the gradient is alike on both sides."""
+    encoder = Lite0Scenes(pretrained=False).eval()
+    for name, p in encoder.borrowed.named_parameters():
+        nn.init.ones_(p) if p.ndim == 4 else nn.init.constant_(p, 1.0 if name.endswith("weight") else 0.0)
+    for module in [m for m in encoder.borrowed.modules() if isinstance(m, nn.ReLU6)]:
+        module.forward = lambda x: x / x.detach().abs().mean()
+    encoder.borrowed.network._swish.forward = lambda x: x
+    frames = torch.full((1, 3, 256, 320), 0.9, requires_grad=True)
+    step, offset = encoder.steps[level], encoder.offsets[level]
+    row, column = 128 // step, 160 // step
+    (gradient,) = torch.autograd.grad(encoder.levels(frames)[level][0, :, row, column].sum(), frames)
+    weight = gradient[0].double().abs().sum(dim=0)
+    weight = weight / weight.sum()
+    middle = [(weight.sum(dim=1 - axis) * torch.arange(weight.shape[axis])).sum().item() for axis in (0, 1)]
+    assert middle == pytest.approx([offset + step * row, offset + step * column], abs=0.3)
+
+
+def test_the_borrowed_network_is_that_of_the_package(borrowed):
+    frames = torch.rand(1, 3, 128, 128, generator=generator())
+    theirs, outputs = networks.EfficientNetLite0(128).eval(), []
+    for i in Lite0Scenes.LAST:
+        theirs.network._blocks[i].register_forward_hook(lambda module, given, output: outputs.append(output))
+    with torch.no_grad():
+        theirs(frames)
+        levels = borrowed.eval().levels(frames)
+    assert [x.shape[1] for x in levels] == [24, 40, 112]
+    for mine, other in zip(levels, outputs, strict=True):
+        torch.testing.assert_close(mine, other, atol=1e-3, rtol=1e-3)
+
+
+def test_the_frozen_copy_gives_the_same_features(borrowed):
+    frames = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
+    fast, slow = (hypercolumns(encoder, frames) for encoder in (borrowed.frozen(), borrowed))
+    assert slow.shape == (2, 176, 16, 24)
+    assert np.corrcoef(fast.ravel(), slow.ravel())[0, 1] > 0.999
+    assert borrowed.borrowed.half_precision is False
+
+
+def test_the_borrowed_network_learns(borrowed):
+    frames, masks = quarters(4, size=(64, 96))
+    recipe = SceneRecipe(steps=12, learning_rate=1e-2, pretrained_rate=1e-4, size=(64, 96))
+    before = {name: p.clone() for name, p in borrowed.state_dict().items()}
+    model = fit_segmenter(borrowed, frames, masks, 4, recipe, seed=0)
+    assert score(masks, segment(model, frames)) > 0.5
+    assert all(torch.equal(p, before[name]) for name, p in borrowed.state_dict().items()), "it is copied"
+    moved = {n for n, p in model.encoder.named_parameters() if not torch.equal(p, before[n])}
+    assert moved == {n for n, _ in model.encoder.named_parameters()}
 
 
 @pytest.mark.parametrize("size", [(120, 160), (30, 50)])
