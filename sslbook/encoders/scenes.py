@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sslbook.augment.tensors import to_tensor
@@ -111,7 +112,7 @@ def _between(cells: int, there: int, step: int, offset: float) -> Tensor:
 
 @torch.inference_mode()
 def hypercolumns(
-    encoder: FeaturePyramid, frames: np.ndarray, batch_size: int = 32, dtype: type = np.float32
+    encoder: FeaturePyramid, frames: np.ndarray, batch_size: int = 32, dtype: type = np.float32, enlarged: int = 1
 ) -> np.ndarray:
     """Frozen features of every cell: all levels on top of one another (Hariharan et al. 2015).
 
@@ -119,6 +120,7 @@ def hypercolumns(
     ----------
     frames : uint8 array, shape (n, height, width, 3); height and width are multiples of 4.
     dtype : of the result; ``np.float16`` takes half the memory, and is precise enough for a probe.
+    enlarged : times as large as they are, frames are read; a cell has the mean of what is then in it.
 
     Returns
     -------
@@ -129,6 +131,7 @@ def hypercolumns(
     batches = []
     for i in range(0, len(frames), batch_size):
         x = to_tensor(frames[i : i + batch_size], device)
-        stacked = torch.cat(encoder.in_cells(encoder.levels(x), x), dim=1).float().cpu().numpy()
-        batches.append(stacked.astype(dtype, order="C"))
+        x = F.interpolate(x, scale_factor=enlarged, mode="bilinear") if enlarged > 1 else x
+        stacked = torch.cat(encoder.in_cells(encoder.levels(x), x), dim=1).float()
+        batches.append(F.avg_pool2d(stacked, enlarged).cpu().numpy().astype(dtype, order="C"))
     return np.concatenate(batches)
