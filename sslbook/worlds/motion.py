@@ -32,7 +32,7 @@ def simulate_tracks(n: int = 3000, seed: int = 0, turns: float = 1.0) -> Tracks:
 
 
 def simulate_eth_ucy(seed: int = 0, turns: float = 1.0) -> Tracks:
-    """Draw the stand-in of the pedestrians of ETH and UCY: vehicles, as of ``simulate_tracks``, in five scenes as there.
+    """Draw the stand-in of the pedestrians of ETH and UCY: 3,000 windows of vehicles, in five scenes as there.
 
     Parameters
     ----------

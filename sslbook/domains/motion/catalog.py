@@ -45,24 +45,24 @@ ENTRIES = (
             folder="prepared",
         ),
         licence="repository MIT; data for research",
-        citation="Pellegrini, Ess, Schindler and van Gool (2009), You'll never walk alone: Modeling social behavior for "
-        "multi-target tracking, ICCV, doi:10.1109/ICCV.2009.5459260; Lerner, Chrysanthou and Lischinski (2007), Crowds "
-        "by example, Computer Graphics Forum 26(3):655-664, doi:10.1111/j.1467-8659.2007.01089.x",
-        provenance=f"Pedestrians filmed from above, followed by hand, in metres on the ground. The files that the field "
+        citation="Pellegrini, Ess, Schindler and van Gool (2009), You'll never walk alone: Modeling social behavior "
+        "for multi-target tracking, ICCV, doi:10.1109/ICCV.2009.5459260; Lerner, Chrysanthou and Lischinski (2007), "
+        "Crowds by example, Computer Graphics Forum 26(3):655-664, doi:10.1111/j.1467-8659.2007.01089.x",
+        provenance="Pedestrians filmed from above, followed by hand, in metres on the ground. The files that the field "
         f"passes on are those of the repository {TRAJECTRON} at commit 1031c7bd; the corrected scene is obsmat.txt of "
         "the makers of ETH, from crowdbotp/OpenTraj at commit 97ec1d5e. Cut here into all windows of 20 positions, "
         "0.4 s apart (8 of the past, 12 of the future), of one pedestrian.",
         known_problems=(
-            "The usual file of eth is too fast: its positions are 0.667 s apart and count as 0.4 s. Constant velocity is "
-            "off by 1.075 m on average and 2.28 m at the end there, by .678 m and 1.344 m in eth corrected.",
-            "eth and eth corrected are the same people, filmed once and read twice: do not learn from both.",
-            "Figures of the field leave out windows in which nobody else walks: constant velocity is then off by .520 "
-            "and 1.141 m in the mean of the five scenes, on all windows, which are kept here, by .534 and 1.148 m.",
-            "Windows of a pedestrian overlap and neighbours walk together: 24,334 windows of univ are 722 people in two "
-            "recordings of a few minutes.",
-            "zara1, zara2 and zara3 are one street on one day: who leaves out zara1 as the field does learns from the "
-            "other two. univ and univ examples are one place too, and count as one.",
-            "Two cities, eight recordings, no vehicle, and no obstacle is told: says little about other places.",
+            "The usual file of eth is too fast: its positions are .667 s apart and pass for .4 s. Constant velocity is "
+            "off by 1.075 m on average and 2.28 m at the end there, and by .678 m and 1.344 m in eth corrected.",
+            "eth and eth corrected are the same people, filmed once: learn from one of the two.",
+            "The field leaves out windows in which nobody else walks, which are kept here. Constant velocity is off by "
+            ".534 m and 1.148 m in the mean of the five scenes, and by .520 m and 1.141 m without them.",
+            "Windows of a pedestrian overlap, and people walk together: the 24,334 windows of univ are 722 people in "
+            "two recordings of three minutes.",
+            "zara1, zara2 and zara3 show one street: as in the field, who leaves out one of them learns from the other "
+            "two. univ and univ examples are one place, and left out together.",
+            "Eight recordings in two cities, without vehicles, and nothing says where walls and doors are.",
         ),
         loader=lambda entry, paths: eth_ucy.read_tracks(paths, entry.data_card),
     ),

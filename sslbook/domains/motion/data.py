@@ -30,7 +30,7 @@ class Tracks(Described):
     scenes : str array (n,), where and when it was filmed. The first word, with a number after it, is the place: "eth"
         and "eth corrected" are one place, "street 1" and "street 2" are two.
     walkers : str array (n,), who it is. Windows of one walker overlap: resample them together.
-    starts : float64 array (n,), seconds from the first frame of the recording to the first position.
+    starts : float64 array (n,), seconds from frame 0 of the recording to the first position.
     data_card : what must be known about them.
 
     Raises
