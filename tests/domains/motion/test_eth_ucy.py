@@ -1,5 +1,6 @@
 """Pedestrians of ETH and UCY from the official files: what is made of them, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,28 @@ def test_a_changed_file_is_never_read(cache, official):
     place.write_bytes(official[0].read_bytes())
     with refuses("biwi_eth.txt is not the official file: expected sha256 1189a132", "delete it and run again"):
         data.load("eth_ucy", "real")
+
+
+@pytest.fixture(scope="module")
+def payload(tmp_path_factory) -> bytes:
+    """A recording as the host sends it; it takes the place of conftest's."""
+    path = tmp_path_factory.mktemp("official") / "biwi_eth.txt"
+    np.savetxt(path, recording(0), "%s", delimiter="\t")
+    return path.read_bytes()
+
+
+def test_a_download_is_verified_by_its_numbers(cache, host, payload, tmp_path, monkeypatch):
+    (tmp_path / "biwi_eth.txt").write_bytes(payload.replace(b"\t", b"   "))
+    entry = data.catalog()["eth_ucy"]
+    digest = eth_ucy.digest_of_positions(tmp_path / "biwi_eth.txt")
+    for path, outcome in (("/short", "expected sha256"), ("/good", "")):
+        file = replace(entry.files[0], urls=(host + path,), sha256=digest)
+        monkeypatch.setitem(data.catalog(), "eth_ucy", replace(entry, files=(file,)))
+        if outcome:
+            with refuses(outcome, "run again"):
+                data.load("eth_ucy", "real")
+    assert data.load("eth_ucy", "real").names == ("eth",)
+    assert (cache / "raw" / "eth_ucy" / "biwi_eth.txt").read_bytes() == payload
 
 
 def test_without_network_the_stand_in_is_drawn_aloud(cache, monkeypatch, capsys):
