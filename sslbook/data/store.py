@@ -104,7 +104,7 @@ def _verify(file: DataFile, path: Path) -> None:
 
 
 def _expected(file: DataFile) -> str:
-    return f"{'' if file.prepare or file.receive else f'{file.size:,} bytes with '}sha256 {file.sha256}"
+    return f"{f'{file.size:,} bytes with ' if file.digest is pooch.file_hash else ''}sha256 {file.sha256}"
 
 
 def _offline(file: DataFile, path: Path, why: str) -> Offline:

@@ -1,4 +1,4 @@
-"""Simulated driving: streets as a camera behind a windscreen sees them, with exact masks, and tracks of traffic."""
+"""Simulated driving: streets as a camera behind a windscreen sees them, with exact masks."""
 
 import math
 
@@ -7,7 +7,6 @@ import numpy as np
 from sslbook.data.card import simulated_data_card
 from sslbook.data.errors import DataError
 from sslbook.domains.driving.data import CLASSES, COLOURS, RATE, VOID, VULNERABLE, Scenes, SceneSplit
-from sslbook.domains.driving.tracks import FUTURE, PAST, STEP, Tracks, TrackSplit
 
 SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, WALKER, RIDER = range(len(CLASSES))
 EYE, SPEED, LANE = 1.4, 10.0, 1.75  # metres of the camera above the road, metres a second, metres to the middle line
@@ -34,9 +33,6 @@ SHAPES = {  # parts: class, number of the colour, whether round, from and to of 
     "car": [(CAR, 0, 0, 0, 1, 0.14, 0.6), (CAR, 0, 0, 0, 0.9, 0.6, 1), (CAR, 2, 0, 0, 0.7, 0.6, 0.9),
             (CAR, 2, 0, 0.6, 0.9, 0, 0.3), (CAR, 3, 0, 0.7, 0.95, 0.4, 0.52)],
 }  # fmt: skip
-ROADS = {"train": 18, "validation": 4, "test": 8}
-VEHICLES, LENGTH, NOISE = 16, 4.5, 0.05  # on a road; metres of one; metres, deviation of a measured position
-TICK, WARM_UP = 0.1, 10.0  # seconds between two decisions of a driver, and until traffic has settled
 
 
 def simulate_streets(
@@ -221,78 +217,3 @@ def _stand(thing: np.void, x: float, z: float, focal: float, horizon: float, can
         there = free & (away < 1 - 0.4 * texture * (kind == TREE))
         classes[there], depth[there] = kind, z
         colours[there] = thing["tones"][colour] * (0.85 + 0.3 * texture[there])[:, None]
-
-
-def simulate_tracks(n: int = 3000, seed: int = 0, turns: float = 1.0) -> Tracks:
-    """Draw traffic on 30 roads, 18 of which are train, 4 validation and 8 test.
-
-    Parameters
-    ----------
-    n : tracks of all splits together, at least 300; no two of one vehicle overlap in time.
-    seed : another seed draws other roads.
-    turns : 0 to 1; how much roads bend, how many vehicles turn off, how long lights are red and how much room vehicles
-        keep. At 0 all go straight on, each with its own speed.
-
-    Raises
-    ------
-    DataError : a knob out of range.
-    """
-    if n < 300 or not 0 <= turns <= 1:
-        raise DataError(f"n is {n} and turns {turns}; draw at least 300 tracks, with turns from 0 to 1.")
-    rng, roads = np.random.default_rng(seed), sum(ROADS.values())
-    seconds = WARM_UP + (PAST + FUTURE) * STEP * math.ceil(n / (roads * VEHICLES))
-    positions = _traffic(rng, roads, seconds, turns)
-    road = np.arange(n) * roads // n
-    drawn = np.concatenate([rng.permutation(of)[:k] for of, k in zip(positions, np.bincount(road), strict=True)])
-    drawn = (drawn + rng.normal(0, NOISE, drawn.shape)).astype(np.float32)
-    names, split = np.char.add("road ", (road + 1).astype(str)), np.repeat([*ROADS], [*ROADS.values()])[road]
-    splits = {name: TrackSplit(name, drawn[split == name], names[split == name]) for name in ROADS}
-    problem = "Drawn by a formula: an error in metres measured on it says nothing about real drivers."
-    data_card = simulated_data_card("tracks", "Drawn traffic", "sslbook.worlds.driving", (problem,))
-    return Tracks(**splits, data_card=data_card)
-
-
-def _traffic(rng: np.random.Generator, roads: int, seconds: float, turns: float) -> np.ndarray:
-    """Return where vehicles are after the warm-up, float64 (roads, tracks, 20, 2), one every 8 s.
-
-    They follow the one in front (Treiber et al. 2000), stop at red lights, and slow down before they turn ``off``.
-    """
-    shape, seen = (roads, VEHICLES), []
-    s = np.cumsum(rng.uniform(8, 40, shape), axis=1)
-    wish = rng.normal(12, 2, shape).clip(7, 17)  # metres per second
-    speed, length = wish, int(s.max() + 17 * seconds) + 100
-    junctions = np.cumsum(rng.uniform(90, 160, (roads, length // 90)), axis=1)
-    offset = rng.uniform(0, 50, junctions.shape)  # seconds, of the lights
-    off = np.where(rng.random(shape) < 0.8 * turns, s + rng.uniform(40, 160 + 10 * seconds, shape), np.inf)
-    side = rng.choice([-1, 1], shape)  # 1: left; who turns off keeps to the lane on that side
-    radius, lane = np.where(side < 0, 9.0, 14.0), side[:, None] == side[:, :, None]
-    for tick in range(round(seconds / TICK)):
-        seen.append(s)
-        leads = lane & (s[:, None] > s[:, :, None]) & (s[:, None] < np.minimum(off[:, None], off[:, :, None]))
-        line = junctions[:, None] - 12 - s[..., None]  # metres to the lights
-        red = ((tick * TICK + offset) % 50 < 22 * turns)[:, None]
-        halts = red & (line > speed[..., None] ** 2 / 6) & (s < off)[..., None]
-        room = np.concatenate([s[:, None] - s[..., None] - LENGTH, line], axis=2)
-        room = np.where(np.concatenate([leads, halts], axis=2), room, np.inf)  # to what is in front
-        closing = speed - np.take_along_axis(np.concatenate([speed, 0 * junctions], 1), room.argmin(axis=2), axis=1)
-        keep = turns * (2 + 1.3 * speed + speed * closing / 3.58).clip(0)
-        slow = np.sqrt(2.4 * radius + 3.2 * (off - s).clip(0))  # enough to turn off
-        limit = np.where(s - off > 1.6 * radius, wish, np.minimum(wish, slow))
-        pull = 1.6 * (1 - (speed / limit) ** 4 - (keep / room.min(axis=2).clip(0.5)) ** 2)
-        s, speed = s + speed * TICK, (speed + TICK * pull.clip(-6, 2)).clip(0)
-    kept = np.stack(seen[round(WARM_UP / TICK) :: round(STEP / TICK)], axis=-1)
-    return _on_map(rng, kept, off, side, radius, length, turns)
-
-
-def _on_map(rng, s, off, side, radius, length, turns) -> np.ndarray:
-    """Return the places on the map of vehicles that are s metres along their ways."""
-    at, off, side = np.arange(length), off[..., None], side[..., None]
-    bend = turns * rng.uniform(0.1, 0.35, (2, len(s), 1))
-    waves = 2 * np.pi * (at / rng.uniform(100, 300, bend.shape) + rng.random(bend.shape))
-    road = (bend * np.sin(waves)).sum(axis=0)[:, None]  # heading
-    turned = ((at - off) / radius[..., None]).clip(0, np.pi / 2)
-    heading = np.take_along_axis(road, np.minimum(at, off).astype(int), axis=2) + side * turned
-    way = np.cumsum(np.exp(1j * heading), axis=2) + 1j * np.exp(1j * heading) * side * LANE
-    before, rest = s.astype(int), s % 1
-    place = (1 - rest) * np.take_along_axis(way, before, 2) + rest * np.take_along_axis(way, before + 1, 2)
-    return np.stack([place.real, place.imag], axis=-1).reshape(len(s), -1, PAST + FUTURE, 2)

@@ -12,9 +12,10 @@ from sklearn.metrics import roc_auc_score
 
 from sslbook import data
 from sslbook.data.pictures import VOID
-from sslbook.domains import driving, imaging, shop
+from sslbook.domains import driving, imaging, motion, shop
 from sslbook.domains.driving import camvid
 from sslbook.domains.imaging import lgg
+from sslbook.domains.motion import eth_ucy
 
 CACHE = Path(os.environ.get("SSLBOOK_DATA") or "/nonexistent")
 MRI = CACHE / "samples" / "brain_mri"
@@ -314,3 +315,92 @@ def test_own_folder_in_the_official_layout(drives):
         assert split.drives.tolist() == official.drives.tolist()
         assert (split.frames == official.frames).all()
         assert (split.masks == official.masks).all()
+
+
+PEDESTRIANS = CACHE / "prepared" / "eth_ucy.parquet"
+OFFICIAL = CACHE / "samples" / "eth_ucy"
+
+
+@pytest.fixture(scope="module")
+def walks() -> motion.Tracks:
+    return data.load("eth_ucy", source="real")
+
+
+def straight_on(tracks: motion.Tracks) -> np.ndarray:
+    """ADE and FDE of constant velocity on each window, (n, 2)."""
+    past, future = np.split(tracks.positions, [motion.PAST], axis=1)
+    return motion.displacement(motion.constant_velocity(past), future).to_numpy()
+
+
+@needs(PEDESTRIANS)
+def test_eth_ucy(walks):
+    assert walks.source == "real"
+    assert walks.names == (*motion.FIVE, "zara3", "univ examples", "eth corrected")
+    assert walks.counts()["windows"].tolist() == [364, 1197, 24334, 2356, 5910, 2488, 621, 2614]
+    assert walks.counts()["walkers"].tolist() == [44, 122, 722, 142, 189, 120, 82, 271]
+    assert (PEDESTRIANS.stat().st_size, len(walks)) == (data.catalog()["eth_ucy"].alternative.size, 39_884)
+    assert walks.leave_out("eth")[0].names == ("hotel", "univ", "zara1", "zara2", "zara3", "univ examples")
+    assert walks.leave_out("univ")[0].names == ("eth", "hotel", "zara1", "zara2", "zara3", "eth corrected")
+
+
+@needs(PEDESTRIANS)
+def test_what_the_card_says_of_eth_ucy_is_true(walks):
+    said = " ".join(walks.data_card.known_problems)
+    for claim in ("1.075 m", "2.28 m", ".678 m", "1.344 m", ".534 m", "1.148 m", ".520 m", "1.141 m", ".667 s",
+                  "24,334 windows of univ are 722 people", "three minutes", "Eight recordings"):  # fmt: skip
+        assert claim in said
+    error, recordings = straight_on(walks), np.char.partition(walks.walkers, " of ")[:, 2]
+    mean = {scene: error[walks.scenes == scene].mean(axis=0) for scene in walks.names}
+    assert mean["eth"] == pytest.approx([1.075, 2.282], abs=6e-4)
+    assert mean["eth corrected"] == pytest.approx([0.678, 1.344], abs=6e-4)
+    assert np.mean([mean[scene] for scene in motion.FIVE], axis=0) == pytest.approx([0.534, 1.148], abs=6e-4)
+    together = pd.Series(walks.walkers).groupby([recordings, walks.starts]).transform("size") > 1
+    kept = [error[together & (walks.scenes == scene)].mean(axis=0) for scene in motion.FIVE]
+    assert np.mean(kept, axis=0) == pytest.approx([0.520, 1.141], abs=6e-4)
+    for recording in ("students001", "students003"):
+        assert 165 < np.ptp(walks.starts[recordings == recording]) < 215
+
+
+@needs(PEDESTRIANS)
+def test_the_usual_eth_file_has_a_position_every_ten_frames_of_fifteen_a_second():
+    """Between the frames of the makers, six apart and so 0.4 s, lie its positions."""
+    table = eth_ucy.read_positions(PEDESTRIANS)
+    usual, makers = (table[table["scene"] == name] for name in ("biwi_eth", eth_ucy.CORRECTED))
+    off = []
+    for pedestrian, path in usual.groupby("pedestrian"):
+        known = makers[makers["pedestrian"] == pedestrian]
+        off += [np.interp(path["frame"], known["frame"], known[axis]) - path[axis] for axis in "xy"]
+    assert np.median(np.abs(np.concatenate(off))) < 0.01
+    assert np.quantile(np.abs(np.concatenate(off)), 0.95) < 0.05
+
+
+@needs(PEDESTRIANS)
+@needs(OFFICIAL)
+def test_official_lines_become_the_prepared_rows():
+    table = eth_ucy.read_positions(PEDESTRIANS)
+    hotel = eth_ucy.read_recording(OFFICIAL / "biwi_hotel_val.txt").assign(scene="biwi_hotel")
+    assert len(hotel) == len(hotel.merge(table)) == 1597
+    corrected = eth_ucy.read_recording(OFFICIAL / "seq_eth_obsmat.txt")
+    expected = table[table["scene"] == eth_ucy.CORRECTED].reset_index(drop=True)
+    pd.testing.assert_frame_equal(corrected, expected[list(corrected)], check_dtype=False)
+
+
+@needs(PEDESTRIANS)
+@needs(OFFICIAL)
+def test_digests_of_the_catalog_are_those_of_the_prepared_rows():
+    table, entry = eth_ucy.read_positions(PEDESTRIANS), data.catalog()["eth_ucy"]
+    *recordings, obsmat = entry.files
+    assert {Path(file.name).stem for file in recordings} == set(eth_ucy.RECORDINGS) - {eth_ucy.CORRECTED}
+    for file in recordings:
+        rows = table[table["scene"] == Path(file.name).stem]
+        assert eth_ucy.digest_of_table(rows) == file.sha256
+    official = OFFICIAL / obsmat.name
+    assert (official.stat().st_size, obsmat.digest(official)) == (obsmat.size, obsmat.sha256)
+
+
+@needs(PEDESTRIANS)
+def test_fetch_finds_eth_ucy_in_the_cache(monkeypatch, capsys):
+    monkeypatch.setenv("SSLBOOK_OFFLINE", "1")
+    main = runpy.run_path(str(Path(__file__).parents[2] / "data_scripts" / "fetch.py"))["main"]
+    main(["eth_ucy", "--list"])
+    assert "in the cache" in capsys.readouterr().out

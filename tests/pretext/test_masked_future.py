@@ -10,7 +10,7 @@ from sslbook import train
 from sslbook.encoders.features import count_parameters, encode
 from sslbook.encoders.tracks import TrackEncoder
 from sslbook.pretext.masked_future import MaskedFuture
-from sslbook.worlds.driving import simulate_tracks
+from sslbook.worlds.motion import simulate_tracks
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -19,7 +19,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 @pytest.fixture(scope="module")
 def tracks() -> torch.Tensor:
-    return torch.from_numpy(simulate_tracks(600).train.centred)
+    return torch.from_numpy(simulate_tracks(600).subset(np.arange(360)).centred)
 
 
 def masked(tracks: torch.Tensor, **settings) -> MaskedFuture:

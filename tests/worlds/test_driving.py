@@ -1,15 +1,13 @@
-"""Drawn streets and drawn traffic: masks that are exact, drives that differ, drivers who drive, what each knob does."""
+"""Drawn streets: masks that are exact, drives that differ, what each knob does."""
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
 from sklearn.metrics import jaccard_score
 from sklearn.tree import DecisionTreeClassifier
 
 from sslbook.domains.driving.data import VOID
-from sslbook.domains.driving.tracks import FUTURE, PAST, STEP
 from sslbook.worlds import driving as world
-from sslbook.worlds.driving import simulate_camvid, simulate_streets, simulate_tracks
+from sslbook.worlds.driving import simulate_camvid, simulate_streets
 from tests.conftest import refuses
 
 SMALL = {"drives": 3, "frames_per_drive": 5, "size": (60, 80)}
@@ -23,17 +21,6 @@ def streets():
 @pytest.fixture(scope="module")
 def camvid():
     return simulate_camvid()
-
-
-@pytest.fixture(scope="module")
-def tracks():
-    return simulate_tracks()
-
-
-@pytest.fixture(scope="module")
-def traffic():
-    """Where vehicles on ten roads were in 48 s: (roads, vehicles, steps, 2)."""
-    return world._traffic(np.random.default_rng(0), 10, 58.0, 1.0).reshape(10, 16, 120, 2)
 
 
 def solved_by_colour(scenes):
@@ -73,11 +60,9 @@ def test_splits_are_of_whole_drives_in_the_order_of_time():
     assert (scenes.name, scenes.source, scenes.shape) == ("streets", "simulated", (16, 20))
 
 
-def test_the_seed_decides(streets, tracks):
+def test_the_seed_decides(streets):
     assert (simulate_streets(**SMALL).test.frames == streets.test.frames).all()
     assert (simulate_streets(**SMALL, seed=1).test.masks != streets.test.masks).mean() > 0.1
-    assert (simulate_tracks().test.positions == tracks.test.positions).all()
-    assert not (simulate_tracks(seed=1).test.positions == tracks.test.positions).any()
 
 
 def test_weather_darkens_the_first_drive_and_changes_all():
@@ -140,67 +125,6 @@ def test_classes_are_about_as_frequent_as_in_the_real_one(camvid):
     assert all(0.02 < (split.masks == VOID).mean() < 0.05 for split in camvid.splits.values())
 
 
-# ------------------------------------------------------------------------------------------------------- traffic
-
-
-@pytest.mark.parametrize("n", [300, 517, 3000])
-def test_as_many_tracks_as_asked_for_alike_many_of_each_road_and_none_twice(n):
-    drawn = simulate_tracks(n)
-    assert drawn.source == "simulated" and drawn.counts()["roads"].to_dict() == world.ROADS
-    roads = np.concatenate([split.roads for split in (drawn.train, drawn.validation, drawn.test)])
-    count = np.unique(roads, return_counts=True)[1]
-    assert count.sum() == n and count.min() >= n // 30 and count.max() <= n // 30 + 1
-    points = drawn.train.positions.reshape(-1, 2)
-    assert len(np.unique(points, axis=0)) == len(points), "no two tracks of one vehicle share a time"
-
-
-def test_drivers_keep_to_what_cars_can_do(traffic):
-    velocity = np.diff(traffic, axis=2) / STEP
-    pull = np.linalg.norm(np.diff(velocity, axis=2), axis=-1) / STEP
-    assert np.linalg.norm(velocity, axis=-1).max() < 17.5
-    assert np.percentile(pull, 99) < 4 and pull.max() < 8
-    away = np.linalg.norm(traffic[:, :, None] - traffic[:, None], axis=-1)
-    away[:, np.arange(16), np.arange(16)] = np.inf
-    assert np.percentile(away.min(axis=2), 0.5) > 3.4, "two lanes are 3.5 m apart, cars 4.5 m long"
-
-
-def test_lights_stop_vehicles_and_let_them_go_on(traffic):
-    speed = np.linalg.norm(np.diff(traffic, axis=2), axis=-1) / STEP
-    stands = speed < 0.3
-    assert 0.05 < stands.mean() < 0.3
-    assert (stands[..., :-12] & (speed[..., 12:] > 5)).any(axis=(1, 2)).all(), "on every road"
-
-
-def test_who_turns_off_slows_down_before(traffic):
-    moved = np.diff(traffic, axis=2) @ [1, 1j]
-    speed, angle = np.abs(moved) / STEP, np.unwrap(np.angle(moved))
-    always = np.minimum.reduce([speed[..., k : k - 9 or None] for k in range(10)]) > 2
-    road, vehicle, at = np.nonzero((np.abs(angle[..., 9:] - angle[..., :-9]) > 1.3) & always)
-    assert len(np.unique(np.stack([road, vehicle]), axis=1).T) > 20, "many turn"
-    late = at > 8
-    before, turning = (speed[road, vehicle, at - k][late].mean() for k in (8, -4))
-    assert before > 1.3 * turning
-
-
-def test_without_turns_all_go_straight_on_at_one_speed():
-    calm = simulate_tracks(600, turns=0).train.centred
-    at = np.arange(PAST + FUTURE) - 9.5
-    slope = np.einsum("t,ntd->nd", at, calm) / (at**2).sum()
-    rest = calm - calm.mean(axis=1, keepdims=True) - at[:, None] * slope[:, None]
-    assert rest.std() * np.sqrt(20 / 18) == pytest.approx(world.NOISE, rel=0.05), "what no line explains is noise"
-    assert np.linalg.norm(slope, axis=1).min() / STEP > 6, "and none stands"
-
-
-def test_what_a_line_learns_is_worth_a_metre(tracks):
-    """The claim of the chapter: straight on is far off, linear regression on the past less so."""
-    known, later = tracks.train.centred, tracks.test.centred
-    straight = np.arange(1, FUTURE + 1)[:, None] * -later[:, PAST - 2, None]
-    fit = Ridge().fit(known[:, :PAST].reshape(len(known), -1), known[:, PAST:].reshape(len(known), -1))
-    said = fit.predict(later[:, :PAST].reshape(len(later), -1)).reshape(straight.shape)
-    errors = [np.linalg.norm(each - later[:, PAST:], axis=2).mean() for each in (straight, said)]
-    assert 3.2 < errors[0] < 3.4 and 2.2 < errors[1] < 2.35
-
-
 # ---------------------------------------------------------------------------------------------------- bad values
 
 
@@ -213,9 +137,6 @@ def test_what_a_line_learns_is_worth_a_metre(tracks):
         (simulate_camvid, {"weather": float("nan")}, "weather nan"),
         (simulate_camvid, {"detail": 1.5}, "detail 1.5"),
         (simulate_streets, {"size": (8, 160)}, "size (8, 160)"),
-        (simulate_tracks, {"n": 299}, "n is 299"),
-        (simulate_tracks, {"turns": 1.1}, "draw at least 300 tracks, with turns from 0 to 1"),
-        (simulate_tracks, {"turns": float("nan")}, "turns nan"),
     ],
 )
 def test_knobs_out_of_range(simulate, knobs, said):

@@ -1,4 +1,4 @@
-"""Driving: frames of a car's camera with masks, and tracks of what moves."""
+"""Driving: frames of a car's camera with masks."""
 
 import lazy_loader
 
@@ -18,9 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "score_masks",
             "segmenter_method",
         ],
-        "motion": ["ade", "constant_turn_rate", "constant_velocity", "fde", "future_of", "ridge"],
         "networks": ["Lite0Scenes", "SceneRecipe", "SceneSegmenter", "fit_segmenter", "segment"],
         "probes": ["dense_probe", "moments"],
-        "tracks": ["FUTURE", "PAST", "TrackSplit", "Tracks", "centred"],
     },
 )

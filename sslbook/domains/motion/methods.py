@@ -1,18 +1,22 @@
-"""Predict where a vehicle goes: classical rivals, a network that learnt from masked futures, and their errors.
+"""Predict where somebody goes: classical rivals, a network that learnt from masked futures, and their errors.
 
 All read pasts, (n, 8, 2) metres, and predict futures, (n, 12, 2), at steps of equal time. ``ridge`` and networks need
-tracks that are centred (see ``sslbook.domains.driving.centred``); the others take any.
+tracks that are centred (see ``sslbook.domains.motion.centred``); the others take any.
 """
 
+from dataclasses import dataclass, field
+
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.linear_model import RidgeCV
 
-from sslbook.domains.driving.tracks import AT_REST, FUTURE, PAST
+from sslbook.domains.motion.data import AT_REST, FUTURE, PAST
+from sslbook.metrics import Metric
 from sslbook.pretext.masked_future import MaskedFuture
 
 PENALTIES = np.logspace(-3, 3, 7)
-STEADY = 3.0  # ridge penalty on a slope, so that noise in the past turns or brakes no vehicle; the seven steps weigh 28
+STEADY = 3.0  # ridge penalty on a slope, so that noise in the past turns or brakes nobody; the seven steps weigh 28
 
 
 def constant_velocity(past: np.ndarray, steps: int = FUTURE) -> np.ndarray:
@@ -99,31 +103,79 @@ def future_of(objective: MaskedFuture, past: np.ndarray) -> np.ndarray:
     return objective.predict(torch.from_numpy(past).to(device))[:, past.shape[1] :].cpu().numpy()
 
 
-def ade(predicted: np.ndarray, future: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """Average displacement error: mean distance over all steps and tracks (Pellegrini et al. 2009).
+@dataclass(frozen=True)
+class Forecast:
+    """What a method of a study predicts for the windows of the test.
+
+    Parameters
+    ----------
+    futures : float array (n, 12, 2), metres.
+    cv_scores : by name of the metric, the score by cross-validation inside the windows to learn from; what rivals are
+        chosen by.
+    """
+
+    futures: np.ndarray
+    cv_scores: dict[str, float] = field(default_factory=dict)
+
+
+def displacement(predicted: np.ndarray, future: np.ndarray) -> pd.DataFrame:
+    """Return the errors of each window: ``ade``, the mean distance over its steps, and ``fde``, that at the last step.
 
     Parameters
     ----------
     predicted, future : float arrays (n, steps, 2), metres.
-    weights : optional array, shape (replicates, n), the multiplicity of each track in a bootstrap sample.
+
+    Raises
+    ------
+    ValueError : they have not the same shape.
+    """
+    if predicted.shape != future.shape:
+        raise ValueError(f"predicted has shape {predicted.shape}, future {future.shape}; give one position for each.")
+    away = np.linalg.norm(predicted.astype(np.float64) - future, axis=2)
+    return pd.DataFrame({"ade": away.mean(axis=1), "fde": away[:, -1]})
+
+
+def ade(predicted: np.ndarray, future: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Average displacement error: mean distance over all steps and windows (Pellegrini et al. 2009).
+
+    Parameters
+    ----------
+    predicted, future : float arrays (n, steps, 2), metres.
+    weights : optional array, shape (replicates, n), the multiplicity of each window in a bootstrap sample.
 
     Returns
     -------
     float array (replicates,), metres, or a scalar without weights
     """
-    return _mean(_distances(predicted, future).mean(axis=1), weights)
+    return _mean(displacement(predicted, future)["ade"].to_numpy(), weights)
 
 
 def fde(predicted: np.ndarray, future: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Final displacement error: mean distance at the last step; parameters and result as of ``ade``."""
-    return _mean(_distances(predicted, future)[:, -1], weights)
-
-
-def _distances(predicted: np.ndarray, future: np.ndarray) -> np.ndarray:
-    if predicted.shape != future.shape:
-        raise ValueError(f"predicted has shape {predicted.shape}, future {future.shape}; give one position for each.")
-    return np.linalg.norm(predicted.astype(np.float64) - future, axis=2)
+    return _mean(displacement(predicted, future)["fde"].to_numpy(), weights)
 
 
 def _mean(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     return values.mean() if weights is None else weights @ values / weights.sum(axis=1)
+
+
+def ade_metric(future: np.ndarray) -> Metric:
+    """Return the average displacement error of a ``Forecast`` as a study scores it.
+
+    Parameters
+    ----------
+    future : float array (n, 12, 2), metres, where the walkers of the test went.
+    """
+    return _metric("ade", future)
+
+
+def fde_metric(future: np.ndarray) -> Metric:
+    """Return the final displacement error of a ``Forecast``; the parameter is that of ``ade_metric``."""
+    return _metric("fde", future)
+
+
+def _metric(name: str, future: np.ndarray) -> Metric:
+    def per_case(forecast: Forecast) -> np.ndarray:
+        return displacement(forecast.futures, future)[name].to_numpy()
+
+    return Metric(per_case=per_case, higher_is_better=False)

@@ -1,15 +1,32 @@
 """Classical rivals, errors in metres, and a network that learnt from masked futures."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from sslbook.domains.driving.motion import ade, constant_turn_rate, constant_velocity, fde, future_of, ridge
-from sslbook.domains.driving.tracks import FUTURE, PAST
+from sslbook.domains.motion import (
+    FUTURE,
+    PAST,
+    Forecast,
+    ade,
+    ade_metric,
+    constant_turn_rate,
+    constant_velocity,
+    displacement,
+    fde,
+    fde_metric,
+    future_of,
+    ridge,
+)
+from sslbook.draws import draw_labels
 from sslbook.encoders.tracks import TrackEncoder
 from sslbook.pretext.masked_future import MaskedFuture
+from sslbook.study import Method, budget_study
 from sslbook.train import pretrain
-from sslbook.worlds.driving import NOISE, simulate_tracks
+from sslbook.verdict import compare
+from sslbook.worlds.motion import NOISE, simulate_tracks
 
 CLASSICAL = (constant_velocity, constant_turn_rate)
 
@@ -17,15 +34,15 @@ CLASSICAL = (constant_velocity, constant_turn_rate)
 @pytest.fixture(scope="module")
 def traffic() -> tuple[np.ndarray, np.ndarray]:
     """Centred tracks to learn from, and others of other roads."""
-    tracks = simulate_tracks()
-    return tracks.train.centred, tracks.test.centred
+    train, test = simulate_tracks().leave_out("street 3")
+    return train.centred, test.centred
 
 
 @pytest.fixture(scope="module")
 def calm() -> tuple[np.ndarray, np.ndarray]:
     """The same where all go straight on."""
-    tracks = simulate_tracks(turns=0)
-    return tracks.train.centred, tracks.test.centred
+    train, test = simulate_tracks(turns=0).leave_out("street 3")
+    return train.centred, test.centred
 
 
 def circle(radius: float, speed: float, pull: float = 0.0) -> np.ndarray:
@@ -53,6 +70,15 @@ def test_errors_are_those_of_the_definitions():
     assert ade(future, future) == fde(future, future) == 0
 
 
+def test_errors_of_each_window_have_the_means_of_all():
+    said, future = np.random.default_rng(0).normal(size=(2, 5, 12, 2))
+    each = displacement(said, future)
+    assert each.shape == (5, 2)
+    one = [[ade(said[i : i + 1], future[i : i + 1]), fde(said[i : i + 1], future[i : i + 1])] for i in range(5)]
+    assert each.to_numpy() == pytest.approx(np.array(one))
+    assert each.mean().tolist() == pytest.approx([ade(said, future), fde(said, future)])
+
+
 def test_weights_count_tracks_more_than_once():
     rng = np.random.default_rng(0)
     said, future = rng.normal(size=(2, 5, 12, 2))
@@ -75,6 +101,59 @@ def test_errors_do_not_depend_on_the_frame(traffic):
 def test_one_position_too_few_is_refused():
     with pytest.raises(ValueError, match=r"predicted has shape \(2, 3, 2\), future \(2, 4, 2\); give one position"):
         ade(np.zeros((2, 3, 2)), np.zeros((2, 4, 2)))
+
+
+# --------------------------------------------------------------------------------------------------------- study
+
+
+@pytest.fixture(scope="module")
+def study():
+    """Straight on, and ridge regression on the drawn windows, both with a score by "cross-validation"."""
+    train, test = simulate_tracks(600).leave_out("street 3")
+    known, past = train.centred, test.centred[:, :PAST]
+
+    def straight(index: np.ndarray, seed: int) -> Forecast:
+        return Forecast(constant_velocity(past), {"ade": 3.0})
+
+    def line(index: np.ndarray, seed: int) -> Forecast:
+        return Forecast(ridge(known[index], past), {"ade": 2.0})
+
+    future = test.centred[:, PAST:]
+    methods = [Method("straight on", "trivial", straight), Method("ridge", "classical", line)]
+    metrics = {"ade": ade_metric(future), "fde": fde_metric(future)}
+    draw = partial(draw_labels, np.zeros(len(train)))
+    return test, budget_study(methods, metrics, len(test), [40, 400], draw, groups=test.walkers, unit="windows")
+
+
+def test_a_study_scores_forecasts(study):
+    test, found = study
+    future = test.centred[:, PAST:]
+    said = constant_velocity(test.centred[:, :PAST])
+    for budget in (40, 400):
+        runs = found.runs("straight on", budget)
+        assert runs["ade"].to_numpy() == pytest.approx(ade(said, future))
+        assert runs["fde"].to_numpy() == pytest.approx(fde(said, future))
+    assert found.scores("ade").loc["ridge", 400] < found.scores("ade").loc["straight on", 400]
+
+
+def test_in_a_study_the_smaller_error_is_better_and_walkers_are_resampled_together(study):
+    test, found = study
+    assert found.best_other("ade", 400) == "ridge", "chosen by cross-validation"
+    verdict = compare(found, "ade", "ridge", "straight on", 400)
+    assert verdict.difference < 0 and not verdict.higher_is_better
+    mean, low, high = found.interval("ade", "straight on", 400)
+    each = displacement(constant_velocity(test.centred[:, :PAST]), test.centred[:, PAST:])["ade"].to_numpy()
+    assert mean == pytest.approx(each.mean())
+    off = np.bincount(np.unique(test.walkers, return_inverse=True)[1], each - each.mean())
+    assert high - low == pytest.approx(2 * 1.96 * np.sqrt((off**2).sum()) / len(each), rel=0.1)
+
+
+def test_weighted_metrics_are_the_errors_of_the_windows():
+    said, future = np.random.default_rng(0).normal(size=(2, 5, 12, 2))
+    weights = np.array([[0, 1, 0, 2, 0], [1, 1, 1, 1, 1]], dtype=float)
+    for metric, error in ((ade_metric(future), ade), (fde_metric(future), fde)):
+        assert metric(Forecast(said), weights) == pytest.approx(error(said, future, weights))
+        assert (metric.sign, metric.perfect) == (-1, None)
 
 
 # -------------------------------------------------------------------------------------------------------- rivals
