@@ -116,20 +116,10 @@ def batches_of(n: int, steps: int, batch_size: int, generator: torch.Generator) 
 
 
 def pretrain(
-    objective: nn.Module,
-    cases: Cases,
-    epochs: int = 40,
-    batch_size: int = 256,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 1e-4,
-    seed: int = 0,
-    checkpoint: str | Path | None = None,
-    accelerator: str = "auto",
-    devices: int = 1,
-    strategy: str = "auto",
-    precision: str | None = None,
-    progress: bool = True,
-) -> History:
+    objective: nn.Module, cases: Cases, epochs: int = 40, batch_size: int = 256, learning_rate: float = 3e-3,
+    weight_decay: float = 1e-4, seed: int = 0, checkpoint: str | Path | None = None, accelerator: str = "auto",
+    devices: int = 1, strategy: str = "auto", precision: str | None = None, progress: bool = True,
+) -> History:  # fmt: skip
     """Train an objective on unlabelled cases; its encoder is changed in place.
 
     AdamW with a one-cycle learning rate. Everything random follows from ``seed`` and the epoch's number, so a run that
@@ -243,15 +233,9 @@ def _trained(call: partial[History]) -> tuple[dict[str, Tensor], History]:
 
 
 def train_epoch(
-    fabric: Fabric,
-    model: nn.Module,
-    objective: nn.Module,
-    descent: OneCycle,
-    pool: Tensors,
-    batch_size: int,
-    seed: int,
-    epoch: int,
-) -> float:
+    fabric: Fabric, model: nn.Module, objective: nn.Module, descent: OneCycle, pool: Tensors, batch_size: int,
+    seed: int, epoch: int,
+) -> float:  # fmt: skip
     """One pass over the cases (the last incomplete batch is left out); returns the mean loss."""
     shuffle = torch.Generator().manual_seed(seed * 100_003 + epoch)
     order = torch.randperm(count(pool), generator=shuffle)

@@ -64,15 +64,6 @@ def budget_report(study: Study, metric: str, method: str, versus: str, budget: i
     print(compare(study, metric, method, versus, budget))
 
 
-def budget_slider(study: Study, metric: str, method: str, versus: str) -> None:
-    """A slider over the label budgets, with ``budget_report`` below it."""
-    ran = [set(study.frame.loc[study.frame["method"] == name, "budget"]) for name in (method, versus)]
-    interact(
-        lambda budget: budget_report(study, metric, method, versus, budget),
-        budget=ipywidgets.SelectionSlider(options=sorted(set.intersection(*ran)), description="labels"),
-    )
-
-
 def interact(function: Callable, **controls: ipywidgets.Widget) -> None:
     """Show controls, and below them what the function prints and returns (a figure or a table).
 

@@ -115,17 +115,6 @@ def test_budget_report_prints_scores_best_first_and_the_verdict(capsys):
     assert lines[-1].endswith(": gain")
 
 
-def test_budget_slider_offers_the_budgets_that_both_ran_and_reports_the_chosen_one(shown, monkeypatch):
-    asked = []
-    monkeypatch.setattr(widgets, "budget_report", lambda *arguments: asked.append(arguments[-1]))
-    widgets.budget_slider(small_study(), "auc", "simclr", "pixels")
-    slider = shown.controls["labels"]
-    assert tuple(slider.options) == (20, 200)
-    assert asked == [20]
-    slider.value = 200
-    assert asked == [20, 200]
-
-
 def test_interact_is_one_display_of_controls_and_what_is_printed_and_returned(shown):
     calls = []
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sslbook.augment.geometry import affine_maps, chosen, crop, log_uniform
 from sslbook.augment.views import jitter_colours
-from sslbook.encoders.scenes import SceneEncoder
+from sslbook.encoders.scenes import FeaturePyramid
 from sslbook.pretext.simclr import nt_xent, projection_head
 
 SIZE = (64, 96)
@@ -83,20 +83,16 @@ class PatchContrast(nn.Module):
 
     Parameters
     ----------
-    encoder : ``SceneEncoder``.
+    encoder : ``FeaturePyramid``.
     size : height and width of the crops in pixels.
     scale, shift : see ``region_pair``; at scale 1 a crop has the frame's own resolution.
     temperature : see ``nt_xent``.
     """
 
     def __init__(
-        self,
-        encoder: SceneEncoder,
-        size: tuple[int, int] = SIZE,
-        scale: tuple[float, float] = (0.6, 1.2),
-        shift: float = 0.25,
-        temperature: float = 0.2,
-    ):
+        self, encoder: FeaturePyramid, size: tuple[int, int] = SIZE, scale: tuple[float, float] = (0.6, 1.2),
+        shift: float = 0.25, temperature: float = 0.2,
+    ):  # fmt: skip
         super().__init__()
         self.encoder, self.size, self.scale, self.shift, self.temperature = encoder, size, scale, shift, temperature
         self.projection_head = projection_head(encoder.out_features)
@@ -145,7 +141,7 @@ class DenseContrast(PatchContrast):
     points : points that are compared in a frame.
     """
 
-    def __init__(self, encoder: SceneEncoder, points: int = 16, **settings):
+    def __init__(self, encoder: FeaturePyramid, points: int = 16, **settings):
         super().__init__(encoder, **settings)
         self.points = points
 
@@ -171,12 +167,12 @@ class Inpainting(nn.Module):
 
     Parameters
     ----------
-    encoder : ``SceneEncoder``.
+    encoder : ``FeaturePyramid``.
     share : of the blocks that are hidden.
     block : side of a block in pixels.
     """
 
-    def __init__(self, encoder: SceneEncoder, share: float = 0.4, block: int = 8, size: tuple[int, int] = SIZE):
+    def __init__(self, encoder: FeaturePyramid, share: float = 0.4, block: int = 8, size: tuple[int, int] = SIZE):
         super().__init__()
         self.encoder, self.share, self.block, self.size = encoder, share, block, size
         self.decoder = nn.Conv2d(encoder.out_features, 3 * 16, 1)
