@@ -31,7 +31,7 @@ Targets = tuple[Tensor, Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class DetectorRecipe:
-    """How a detector is trained: optimiser steps, frames in each, AdamW's one-cycle peak and decay, channels."""
+    """How a detector is trained: steps, frames in each, peak of AdamW's one-cycle and decay, channels of the head."""
 
     steps: int = 300
     batch_size: int = 8
@@ -135,8 +135,8 @@ def mirrored(x: Tensor, targets: Targets, which: Tensor) -> tuple[Tensor, Target
     x, heat, size, offset, centre = (
         torch.where(which.view(-1, *[1] * (part.ndim - 1)), part.flip(-1), part) for part in (x, *targets)
     )
-    sign = torch.stack([torch.ones_like(which, dtype=offset.dtype), 1 - 2 * which.to(offset.dtype)], dim=1)
-    return x, (heat, size, offset * sign[:, :, None, None], centre)
+    offset[which, 1] *= -1
+    return x, (heat, size, offset, centre)
 
 
 def fit_detector(
@@ -163,7 +163,11 @@ def fit_detector(
     generator = torch.Generator(device).manual_seed(seed)
     in_features = inputs.shape[1] if encoder is None else encoder.out_features
     model = Detector(in_features, n_classes, recipe.width, copy.deepcopy(encoder)).to(device).train()
-    _draw_weights(model, generator)
+    for layer in model.head[::2]:
+        nn.init.kaiming_normal_(layer.weight, generator=generator)
+        nn.init.zeros_(layer.bias)
+    nn.init.normal_(model.head[-1].weight, std=0.02, generator=generator)
+    nn.init.constant_(model.head[-1].bias[:n_classes], -4)  # at first a centre is unlikely everywhere
     cells = inputs.shape[2:] if encoder is None else (inputs.shape[1] // CELL, inputs.shape[2] // CELL)
     if encoder is None:
         for buffer, values in zip((model.mean, model.deviation), moments(inputs), strict=True):
@@ -178,16 +182,6 @@ def fit_detector(
             said = model(x)
         descent.step(detector_loss(said, aims))
     return model.eval()
-
-
-def _draw_weights(model: Detector, generator: torch.Generator) -> None:
-    """Draw the head's weights; at first it says of every cell that a centre is unlikely (Lin et al. 2017)."""
-    for layer in model.head[:3:2]:
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-        nn.init.zeros_(layer.bias)
-    nn.init.normal_(model.head[4].weight, std=0.02, generator=generator)
-    nn.init.zeros_(model.head[4].bias)
-    nn.init.constant_(model.head[4].bias[: model.outputs[0]], -4.0)
 
 
 def detector_loss(said: tuple[Tensor, Tensor, Tensor], targets: Targets) -> Tensor:
@@ -214,9 +208,10 @@ def detect(model: Detector, inputs: np.ndarray, most: int = 30, batch_size: int 
 def boxes_at(heat: Tensor, size: Tensor, offset: Tensor, most: int) -> Boxes:
     """Boxes at the peaks of heat maps, at most so many per frame, the hottest; tensors as of ``targets_of``."""
     rows, columns = heat.shape[2:]
+    most = min(most, heat[0].numel())
     peaks = torch.where(F.max_pool2d(heat, 3, 1, 1) == heat, heat, 0).flatten(1)
-    frame, rank = np.indices((len(heat), min(most, peaks.shape[1]))).reshape(2, -1)
-    score, place = (values.cpu().numpy()[frame, rank] for values in peaks.topk(rank.max() + 1))
+    score, place = (values.cpu().numpy().ravel() for values in peaks.topk(most))
+    frame = np.repeat(np.arange(len(heat)), most)
     kind, row, column = np.unravel_index(place, (heat.shape[1], rows, columns))
     size, offset = (values.cpu().numpy()[frame, :, row, column] for values in (size, offset))
     middle, half = np.stack([row, column], axis=1) + 0.5 + offset, np.exp(size) / 2
@@ -273,10 +268,10 @@ def score_boxes(truth: Boxes, found: Boxes, n_frames: int, n_classes: int, iou: 
                 shared[:, best] = -1
     right = match >= 0
     area[right] = true_area[match[right]]
-    small = {"frame": np.int32, "class": np.int16, "score": np.float32, "area": np.float32, "height": np.float32}
     truth = truth[["frame", "class"]].assign(height=truth["bottom"] - truth["top"], area=true_area)
     truth["found"] = np.isin(truth.index, match)
-    found = found[["frame", "class", "score"]].assign(right=right, area=area).astype(small | {})
+    found = found[["frame", "class", "score"]].assign(right=right, area=area)
+    found = found.astype({"frame": np.int32, "class": np.int16, "score": np.float32, "area": np.float32})
     return Detection(found.reset_index(drop=True), truth, n_frames, n_classes)
 
 
