@@ -14,11 +14,9 @@ from sslbook.probes import choose_held_out, decided, inner_folds
 
 # Trees for a handful of findings, and for a thousand, from simple to rich.
 TREES = (
-    {"num_leaves": 4, "min_child_samples": 2},
-    {"num_leaves": 8, "min_child_samples": 5},
-    {"num_leaves": 8, "min_child_samples": 20},
-    {"num_leaves": 31, "min_child_samples": 20},
-)
+    {"num_leaves": 4, "min_child_samples": 2}, {"num_leaves": 8, "min_child_samples": 5},
+    {"num_leaves": 8, "min_child_samples": 20}, {"num_leaves": 31, "min_child_samples": 20},
+)  # fmt: skip
 DEFAULT_TREES = 2
 
 

@@ -77,16 +77,11 @@ def run(notebook: str | Path, store: str | Path, cluster: str = "") -> Path:
         found = json.loads(done.read_text(encoding="utf-8"))
     variance = beside_records(found, VARIANCE)
     evidence = {
-        "records": records_in(found),
-        "parameters": repeats,
-        "repeats": {name: parts.pop("repeats") for name, parts in variance.items()},
-        "variance": variance,
-        "verdicts": beside_records(found, VERDICT),
-        "package": sslbook.__version__,
-        "date": date.today().isoformat(),
-        "processor": f"{_processor()}, {os.cpu_count()} cores",
-        "seconds": round(time.perf_counter() - begin),
-    }
+        "records": records_in(found), "parameters": repeats,
+        "repeats": {name: parts.pop("repeats") for name, parts in variance.items()}, "variance": variance,
+        "verdicts": beside_records(found, VERDICT), "package": sslbook.__version__, "date": date.today().isoformat(),
+        "processor": f"{_processor()}, {os.cpu_count()} cores", "seconds": round(time.perf_counter() - begin),
+    }  # fmt: skip
     path = place(notebook)
     path.parent.mkdir(exist_ok=True)
     partial = path.with_suffix(".partial")

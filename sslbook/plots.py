@@ -23,16 +23,10 @@ FAMILY_STYLE = {"trivial": ":", "classical": "--", "untrained": (0, (5, 2, 1, 2,
 
 
 STYLE = {
-    "axes.prop_cycle": plt.cycler(color=PALETTE),
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11,
-    "figure.dpi": 80,
-    "font.size": 10,
-    "legend.frameon": False,
+    "axes.prop_cycle": plt.cycler(color=PALETTE), "axes.spines.top": False, "axes.spines.right": False,
+    "axes.titlelocation": "left", "axes.titlesize": 11, "figure.dpi": 80, "font.size": 10, "legend.frameon": False,
     "savefig.bbox": "tight",
-}
+}  # fmt: skip
 
 
 def use_style() -> None:

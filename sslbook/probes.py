@@ -67,11 +67,9 @@ def _group_folds(labels: np.ndarray, seed: int, folds: int, few: int, groups: np
 
 
 def decide(
-    heldout_scores: np.ndarray,
-    heldout_labels: np.ndarray,
-    scores: np.ndarray,
+    heldout_scores: np.ndarray, heldout_labels: np.ndarray, scores: np.ndarray,
     heldout_weight: np.ndarray | None = None,
-) -> np.ndarray:
+) -> np.ndarray:  # fmt: skip
     """Turn scores into decisions by the threshold that suits the held-out scores of the training labels.
 
     The usual one is the largest score after division by the class frequencies, so that a rare class is not overlooked

@@ -189,7 +189,7 @@ class DecisionMemo:
                 "seconds": "CPU-seconds per fit",
                 "peak_mb": "memory of the process, MB",
                 "compute_cost": f"compute cost, {self.currency}",
-            }
+            }  # fmt: skip
         )
         return (
             f"{banner}<h3>Decision memo</h3><p><b>{html.escape(self.recommendation)}</b></p>"
@@ -209,25 +209,11 @@ class DecisionMemo:
         table = cells.pivot(index="method", columns="budget", values="cell").fillna("")
         return table.reindex(cells["method"].unique()).rename_axis(index=None, columns=None)
 
-    def to_html(self, path: str | Path) -> None:
-        """Write the memo as a page that needs nothing else."""
-        style = "body{font-family:sans-serif;margin:2em;max-width:70em}td,th{padding:.3em .6em;text-align:right}"
-        Path(path).write_text(
-            f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Decision memo</title>"
-            f"<style>{style}</style></head><body>{self._repr_html_()}</body></html>\n",
-            encoding="utf-8",
-        )
-
 
 def decision_memo(
-    study: Study,
-    verdicts: Sequence[Verdict],
-    savings: Sequence[LabelsSaved],
-    cost_per_label: float,
-    currency: str = "EUR",
-    cost_per_cpu_hour: float = 0.05,
-    source: str = "real",
-) -> DecisionMemo:
+    study: Study, verdicts: Sequence[Verdict], savings: Sequence[LabelsSaved], cost_per_label: float,
+    currency: str = "EUR", cost_per_cpu_hour: float = 0.05, source: str = "real",
+) -> DecisionMemo:  # fmt: skip
     """Turn a study and its verdicts into a memo; its budgets count what those of the study do (``Study.unit``).
 
     A method is recommended at a budget where it gains in every verdict, the labels it surely saves are worth more than
@@ -257,15 +243,11 @@ def decision_memo(
     asked = dict.fromkeys((v.method, v.budget) for v in verdicts)
     reasons = {key: _against(study, verdicts, savings, compute, cost_per_label, *key) for key in asked}
     return DecisionMemo(
-        recommendation=simulated(source) + _recommend(reasons, verdicts[0].unit),
-        scores=scores,
+        recommendation=simulated(source) + _recommend(reasons, verdicts[0].unit), scores=scores,
         verdicts=tuple(map(str, verdicts)),
         savings=tuple(_saving(s, compute[s.method, s.budget], cost_per_label, currency) for s in savings),
-        metric=metric,
-        currency=currency,
-        source=source,
-        unit=verdicts[0].unit,
-    )
+        metric=metric, currency=currency, source=source, unit=verdicts[0].unit,
+    )  # fmt: skip
 
 
 def _against(

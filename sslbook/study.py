@@ -317,15 +317,10 @@ class Study:
 
 
 def label_budget_study(
-    methods: Sequence[Method],
-    labels: np.ndarray,
-    test_labels: np.ndarray,
-    budgets: Sequence[int],
-    draws: int = 5,
-    metrics: dict[str, Metric] | None = None,
-    draw: Callable[[np.ndarray, int, int], np.ndarray] = draw_labels,
+    methods: Sequence[Method], labels: np.ndarray, test_labels: np.ndarray, budgets: Sequence[int], draws: int = 5,
+    metrics: dict[str, Metric] | None = None, draw: Callable[[np.ndarray, int, int], np.ndarray] = draw_labels,
     **settings: Any,
-) -> Study:
+) -> Study:  # fmt: skip
     """Run every method on the same draws of labelled cases.
 
     Parameters
@@ -392,18 +387,11 @@ def _check_classes(labels: np.ndarray, test_labels: np.ndarray, classification: 
 
 
 def budget_study(
-    methods: Sequence[Method],
-    metrics: dict[str, Metric],
-    n_test: int,
-    budgets: Sequence[int],
-    draw: Callable[[int, int], np.ndarray],
-    draws: int = 5,
-    groups: np.ndarray | None = None,
-    test_weights: np.ndarray | None = None,
-    replicates: int = 1000,
-    unit: str = "labels",
+    methods: Sequence[Method], metrics: dict[str, Metric], n_test: int, budgets: Sequence[int],
+    draw: Callable[[int, int], np.ndarray], draws: int = 5, groups: np.ndarray | None = None,
+    test_weights: np.ndarray | None = None, replicates: int = 1000, unit: str = "labels",
     store: Store | str | Path | None = None,
-) -> Study:
+) -> Study:  # fmt: skip
     """Run every method on the same draws; runs go side by side, one process per core.
 
     Parameters

@@ -152,11 +152,9 @@ def pretrain(
         raise ValueError(f"pretraining needs at least 2 cases, there are {n}; give it more.")
     batch_size = min(batch_size, n)
     fabric = Fabric(
-        accelerator=accelerator,
-        devices=devices,
-        strategy=strategy,
+        accelerator=accelerator, devices=devices, strategy=strategy,
         precision=precision or default_precision(reads(objective)),
-    )
+    )  # fmt: skip
     fabric.launch()
     batch_size -= batch_size % fabric.world_size  # processes can only gather shares of one size
     steps = n // batch_size

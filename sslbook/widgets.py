@@ -18,8 +18,6 @@ from matplotlib.figure import Figure
 from sslbook.augment.tensors import to_tensor
 from sslbook.augment.views import Augment
 from sslbook.plots import image_grid
-from sslbook.study import Study
-from sslbook.verdict import compare
 
 
 def show_views(image: np.ndarray, augment: Augment, n: int = 7, seed: int = 0, title: str = "") -> Figure:
@@ -53,15 +51,6 @@ def augmentation_explorer(image: np.ndarray, start: Augment) -> None:
         brightness=slider(value=start.brightness, min=0, max=0.5, step=0.05, description="brightness ±"),
         seed=ipywidgets.IntSlider(value=0, min=0, max=20, description="draw"),
     )
-
-
-def budget_report(study: Study, metric: str, method: str, versus: str, budget: int) -> None:
-    """Print the scores of all methods at one budget, best first, and the paired comparison of two of them."""
-    best_first = study.scores(metric)[budget].dropna().sort_values(ascending=not study.metrics[metric].higher_is_better)
-    for name, score in best_first.items():
-        _, low, high = study.interval(metric, name, budget)
-        print(f"{name:<22}{score:.3f}  [{low:.3f}, {high:.3f}]  " + "█" * round(40 * max(score - 0.5, 0) * 2))
-    print(compare(study, metric, method, versus, budget))
 
 
 def interact(function: Callable, **controls: ipywidgets.Widget) -> None:

@@ -16,8 +16,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from sslbook.augment.views import Augment
-from sslbook.metrics.classification import Prediction
-from sslbook.study import Method, Study, label_budget_study
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (14, 14, 1), dtype=np.uint8)
 
@@ -26,26 +24,6 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (14, 14, 1), dtype=np.uint8)
 def close_figures():
     yield
     plt.close("all")
-
-
-def small_study() -> Study:
-    test_labels = np.array([0, 1] * 30)
-
-    def fit_as(strength: float):
-        def fit(index: np.ndarray, seed: int) -> Prediction:
-            noise = np.random.default_rng(len(index)).normal(size=60)
-            scores = 1 / (1 + np.exp(-strength * (2 * test_labels - 1) - noise))
-            return Prediction(np.stack([1 - scores, scores], axis=1), (scores > 0.5).astype(int))
-
-        return fit
-
-    methods = [
-        Method("pixels", "classical", fit_as(0.2)),
-        Method("simclr", "ssl", fit_as(1.5), (0, 1, 2), budgets=(20, 200), setup_seconds=1.0),
-    ]
-    study = label_budget_study(methods, np.array([0, 1] * 100), test_labels, [10, 20, 200], draws=5)
-    study.replicates = 50
-    return study
 
 
 # ----------------------------------------------------------------------------------------------------- views
@@ -104,15 +82,6 @@ def test_explorer_redraws_with_the_settings_of_the_sliders(shown, monkeypatch):
 
 
 # ---------------------------------------------------------------------------------------------------- budgets
-
-
-def test_budget_report_prints_scores_best_first_and_the_verdict(capsys):
-    study = small_study()
-    widgets.budget_report(study, "auc", "simclr", "pixels", 20)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("simclr") and lines[1].startswith("pixels")
-    assert f"{study.interval('auc', 'simclr', 20)[0]:.3f}" in lines[0]
-    assert lines[-1].endswith(": gain")
 
 
 def test_interact_is_one_display_of_controls_and_what_is_printed_and_returned(shown):

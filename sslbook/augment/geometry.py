@@ -43,13 +43,9 @@ def affine_maps(size: Tensor, centre: Tensor, mirrored: Tensor, angle: Tensor | 
 
 
 def random_affine(
-    n: int,
-    area: tuple[float, float],
-    aspect: tuple[float, float],
-    rotation: float,
-    flip: float,
+    n: int, area: tuple[float, float], aspect: tuple[float, float], rotation: float, flip: float,
     generator: torch.Generator,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Draw one crop per picture, turned and mirrored; returns ``affine_maps``.
 
     Parameters

@@ -25,13 +25,9 @@ def change_light(images: Tensor, contrast: float, brightness: float, generator: 
 
 
 def jitter_colours(
-    images: Tensor,
-    generator: torch.Generator,
-    brightness: float = 0.2,
-    contrast: float = 0.5,
-    cast: float = 0.25,
+    images: Tensor, generator: torch.Generator, brightness: float = 0.2, contrast: float = 0.5, cast: float = 0.25,
     grey: float = 0.0,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Change the light of colour pictures, each by its own draw.
 
     Parameters

@@ -34,11 +34,8 @@ class FeaturePyramid(nn.Module):
         super().__init__()
         self.steps, self.offsets, self.out_features = steps, offsets, out_features
         self.lateral = nn.ModuleList(nn.Conv2d(c, out_features, 1) for c in channels)
-        self.smooth = nn.Sequential(
-            nn.Conv2d(out_features, out_features, 3, 1, 1, groups=groups, bias=False),
-            nn.BatchNorm2d(out_features),
-            nn.ReLU(inplace=True),
-        )
+        convolution = nn.Conv2d(out_features, out_features, 3, 1, 1, groups=groups, bias=False)
+        self.smooth = nn.Sequential(convolution, nn.BatchNorm2d(out_features), nn.ReLU(inplace=True))
 
     def levels(self, frames: Tensor) -> list[Tensor]:
         """Outputs of the backbone for frames (n, 3, height, width) in [0, 1], the finest first."""

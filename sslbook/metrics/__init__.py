@@ -1,6 +1,7 @@
 """Metrics: how good predictions are, for many weightings of the test cases at once."""
 
 from sslbook.metrics.base import Metric, bootstrap_weights, percentiles
+from sslbook.metrics.boxes import box_metric, detection_average_precision, score_boxes
 from sslbook.metrics.classification import (
     Metrics,
     Prediction,
@@ -14,13 +15,4 @@ from sslbook.metrics.classification import (
     roc_auc,
 )
 from sslbook.metrics.ranking import Ranks, hit_rate_at_k, mrr, ndcg_at_k, recall_at_k, target_ranks
-from sslbook.metrics.segmentation import (
-    DISTANCE_BANDS,
-    confusion_counts,
-    found_regions,
-    iou,
-    mean_iou,
-    recall_by_band,
-    region_counts,
-    region_recall,
-)
+from sslbook.metrics.segmentation import confusion_counts, found_regions, iou, mean_iou, region_counts, region_recall

@@ -158,17 +158,6 @@ def _band(shares: pd.Series, bands: dict[str, float]) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, list(bands), ordered=True)
 
 
-def recall_by_band(table: pd.DataFrame, band: str) -> pd.DataFrame:
-    """Number of regions and share of them found, one row per class and band of ``region_recall``.
-
-    Parameters
-    ----------
-    band : "distance_band" or "size_band".
-    """
-    grouped = table.groupby(["class", band], observed=False)["found"]
-    return grouped.agg(regions="size", recall="mean")
-
-
 def region_counts(
     masks: np.ndarray, labels: np.ndarray, numbers: Sequence[int], n_classes: int, min_pixels: int = 8
 ) -> np.ndarray:

@@ -4,15 +4,7 @@
 number, ``reference_values(batch_size)`` names the values of the loss that a learning curve should be read against."""
 
 from sslbook.pretext.coles import CoLES, coles_loss, random_slices, slice_retrieval
-from sslbook.pretext.dense import (
-    DenseContrast,
-    Inpainting,
-    PatchContrast,
-    TimeContrast,
-    features_at,
-    region_pair,
-    shared_points,
-)
+from sslbook.pretext.dense import DenseContrast, Inpainting, PatchContrast, TimeContrast, shared_points
 from sslbook.pretext.distillation import Distillation
 from sslbook.pretext.items import (
     HistoryContrast,

@@ -12,11 +12,9 @@ from sslbook.augment.views import Augment
 def projection_head(in_features: int, hidden: int = 128, out_features: int = 64) -> nn.Sequential:
     """The small network between the features and the loss; it is thrown away after pretraining."""
     return nn.Sequential(
-        nn.Linear(in_features, hidden, bias=False),
-        nn.BatchNorm1d(hidden),
-        nn.ReLU(inplace=True),
+        nn.Linear(in_features, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(inplace=True),
         nn.Linear(hidden, out_features),
-    )
+    )  # fmt: skip
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.2) -> Tensor:

@@ -12,7 +12,6 @@ from sslbook.metrics.segmentation import (
     found_regions,
     iou,
     mean_iou,
-    recall_by_band,
     region_counts,
     region_recall,
 )
@@ -170,15 +169,6 @@ def test_a_region_is_found_by_half_of_its_pixels():
     assert table["pixels"].tolist() == [4, 9, 11]
     assert table["share"].tolist() == pytest.approx([1 / 2, 1 / 3, 0])
     assert table["found"].tolist() == [True, False, False] and table["touched"].tolist() == [True, True, False]
-
-
-def test_recall_by_band_counts_and_means():
-    masks = np.concatenate([STREET, STREET])
-    labels = np.concatenate([STREET, STREET * 0])
-    table = recall_by_band(region_recall(masks, labels, [1, 2], min_pixels=3), "distance_band")
-    assert table.loc[(1, "near"), "regions"] == 4 and table.loc[(1, "near"), "recall"] == 0.5
-    assert table.loc[(2, "far"), "regions"] == 0 and np.isnan(table.loc[(2, "far"), "recall"])
-    assert recall_by_band(region_recall(masks, labels, [2], 3), "size_band")["regions"].sum() == 2
 
 
 def test_false_alarms_hold_no_pixel_of_their_class_and_void_is_none():

@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "segmenter_method",
         ],
         "networks": ["Lite0Scenes", "SceneRecipe", "SceneSegmenter", "fit_segmenter", "segment"],
+        "objects": ["DetectorRecipe", "boxes_of", "detect", "detector_method", "fit_detector", "size_and_distance"],
         "probes": ["dense_probe", "moments"],
     },
 )
