@@ -18,14 +18,14 @@ class Detection:
 
     Attributes
     ----------
-    found : one row per found box: frame, class, score, right (bool), area (of the true box that it found, else its
-        own; pixels).
-    truth : one row per true box: frame, class, height and area (pixels), found (bool).
+    found : columns by name, one value per found box: frame, class, score, right (bool), area (of the true box that it
+        found, else its own; pixels).
+    truth : the same of the true boxes: frame, class, height and area (pixels), found (bool).
     n_frames, n_classes : numbers of test frames and classes.
     """
 
-    found: pd.DataFrame
-    truth: pd.DataFrame
+    found: dict[str, np.ndarray]
+    truth: dict[str, np.ndarray]
     n_frames: int
     n_classes: int
 
@@ -59,7 +59,7 @@ def score_boxes(truth: pd.DataFrame, found: pd.DataFrame, n_frames: int, n_class
     truth["found"] = np.isin(truth.index, match)
     found = found[["frame", "class", "score"]].assign(right=right, area=area)
     found = found.astype({"frame": np.int32, "class": np.int16, "score": np.float32, "area": np.float32})
-    return Detection(found.reset_index(drop=True), truth, n_frames, n_classes)
+    return Detection(*({name: part[name].to_numpy() for name in part} for part in (found, truth)), n_frames, n_classes)
 
 
 def detection_average_precision(
@@ -79,7 +79,7 @@ def detection_average_precision(
     float array, shape (replicates,), or a scalar without weights. NaN where a sample has no true box.
     """
     w = np.ones((1, detection.n_frames)) if weights is None else np.asarray(weights)
-    found, truth = detection.found.sort_values("score", ascending=False), detection.truth
+    truth, found = pd.DataFrame(detection.truth), pd.DataFrame(detection.found).sort_values("score", ascending=False)
     kinds = range(detection.n_classes) if classes is None else classes
     parts = [(found[found["class"] == kind], truth[truth["class"] == kind]) for kind in kinds]
     blocks = np.array_split(w, -(-len(w) * (len(found) + 1) // BLOCK))

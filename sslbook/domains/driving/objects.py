@@ -228,14 +228,14 @@ def size_and_distance(detection: Detection, shape: tuple[int, int]) -> tuple[pd.
     ----------
     shape : height and width of the frames in pixels.
     """
-    rows, parts = {}, (detection.found, detection.truth)
+    rows, parts = {}, (pd.DataFrame(detection.found), pd.DataFrame(detection.truth))
     bands = [_band(part["area"] / (shape[0] * shape[1]), SIZE_BANDS) for part in parts]
     for name in SIZE_BANDS:
-        found, truth = (part[band == name] for part, band in zip(parts, bands, strict=True))
+        found, truth = (dict(part[band == name]) for part, band in zip(parts, bands, strict=True))
         value = float(detection_average_precision(replace(detection, found=found, truth=truth)))
-        rows[name] = {"boxes": len(truth), "average_precision": value}
+        rows[name] = {"boxes": len(truth["frame"]), "average_precision": value}
     by_size = pd.DataFrame.from_dict(rows, orient="index").rename_axis("size_band")
-    table = detection.truth.assign(distance_band=_band(detection.truth["height"] / shape[0], DISTANCE_BANDS))
+    table = parts[1].assign(distance_band=_band(parts[1]["height"] / shape[0], DISTANCE_BANDS))
     grouped = table.groupby(["class", "distance_band"], observed=False)["found"]
     return by_size, grouped.agg(boxes="size", recall="mean")
 

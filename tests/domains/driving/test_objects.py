@@ -273,7 +273,7 @@ def test_recall_by_distance_counts_by_height():
 # ---------------------------------------------------------------------------------------------------------- in a study
 
 
-def test_a_study_of_detectors():
+def test_a_study_of_detectors_is_kept(tmp_path):
     scenes = simulate_streets(4, 6, seed=2)
     masks, numbers = scenes.test.masks, (8, 9, 6)
     truth = boxes_of(masks, numbers)
@@ -287,12 +287,11 @@ def test_a_study_of_detectors():
     ]
     draw = partial(draw_frames, scenes.train.drives)
     metrics = {"ap": box_metric(), "ap_cars": box_metric([0])}
-    result = budget_study(methods, metrics, len(masks), [3, 12], draw, 2, replicates=50, unit="frames")
+    result = budget_study(methods, metrics, len(masks), [3, 12], draw, 2, replicates=50, unit="frames", store=tmp_path)
     scores = result.scores("ap")
     assert scores.loc["some", 12] == 1 > scores.loc["some", 3] > 0 and 0 < scores.loc["regions", 3] < 1
     for row, said in zip(result.frame.itertuples(), result.predictions, strict=True):
-        assert row.ap_cars == pytest.approx(detection_average_precision(said, classes=[0])) and len(said.truth) == len(
-            truth
-        )
+        assert row.ap_cars == pytest.approx(detection_average_precision(said, classes=[0]))
+        assert len(said.truth["frame"]) == len(truth)
     mean, low, high = result.interval("ap", "some", 3)
-    assert low < mean < high
+    assert low < mean < high and len(list(tmp_path.glob("*.npz"))) == len(result.frame)
