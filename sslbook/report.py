@@ -189,7 +189,7 @@ class DecisionMemo:
                 "seconds": "CPU-seconds per fit",
                 "peak_mb": "memory of the process, MB",
                 "compute_cost": f"compute cost, {self.currency}",
-            }  # fmt: skip
+            }
         )
         return (
             f"{banner}<h3>Decision memo</h3><p><b>{html.escape(self.recommendation)}</b></p>"

@@ -37,7 +37,7 @@ class DataCard:
                 ("source", self.provenance),
                 ("cite", self.citation),
                 *(("known problem", problem) for problem in self.known_problems),
-            )  # fmt: skip
+            )
             if text
         )
         return f"{banner}<p><b>{html.escape(self.title)}</b></p><table>{rows}</table>"
