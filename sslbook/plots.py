@@ -90,7 +90,7 @@ def full_study_curve(
     Parameters
     ----------
     pattern : of the names of its records, for example ``"auc/{}"``.
-    study : of this run, for the unit and the line styles.
+    study : of this run, for the unit and the line styles; a method that it lacks is drawn as one trained on labels.
     labels : ``ylabel``, ``title`` and ``ylim``.
     """
     full = evidence.load(notebook)
@@ -110,7 +110,7 @@ def _curves(points: Mapping, words: Mapping[str, str], study: Study, **labels) -
         value, low, high = np.array([points[name][b] for b in budgets]).T
         offset = np.array(budgets) * 1.04 ** (i - len(words) / 2)
         color, marker = PALETTE[i % len(PALETTE)], "os^"[i // len(PALETTE)]
-        style = FAMILY_STYLE[families.get(name, "ssl")]
+        style = FAMILY_STYLE[families.get(name, "supervised")]
         ax.plot(offset, value, linestyle=style, color=color, marker=marker, markersize=4, label=words[name])
         ax.vlines(offset, low, high, color=color, alpha=0.5, linewidth=1.2)
     ax.set_xscale("log")

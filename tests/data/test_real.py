@@ -319,6 +319,7 @@ def test_own_folder_in_the_official_layout(drives):
 
 PEDESTRIANS = CACHE / "prepared" / "eth_ucy.parquet"
 OFFICIAL = CACHE / "samples" / "eth_ucy"
+CROSSING = CACHE / "prepared" / "vru_tracks_12hz.parquet"
 
 
 @pytest.fixture(scope="module")
@@ -404,3 +405,19 @@ def test_fetch_finds_eth_ucy_in_the_cache(monkeypatch, capsys):
     main = runpy.run_path(str(Path(__file__).parents[2] / "data_scripts" / "fetch.py"))["main"]
     main(["eth_ucy", "--list"])
     assert "in the cache" in capsys.readouterr().out
+
+
+@needs(CROSSING)
+def test_the_crossing_with_cyclists(tmp_path):
+    """Written as the makers pass it on, one file for each walker."""
+    table = pd.read_parquet(CROSSING).rename(columns={"t": "timestamp"})
+    for (kind, way, walker), rows in table.groupby(["kind", "motion", "track"], observed=True):
+        path = tmp_path / f"{kind}s" / way / f"{walker}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows[["timestamp", "x", "y"]].reset_index(drop=True).to_csv(path)
+    tracks = motion.read_crossing(tmp_path)
+    assert tracks.counts()["windows"].to_dict() == {"crossing pedestrians": 1310, "crossing cyclists": 17639}
+    assert tracks.counts()["walkers"].to_dict() == {"crossing pedestrians": 321, "crossing cyclists": 442}
+    steps = np.hypot(*np.diff(tracks.positions, axis=1).T)
+    assert np.quantile(steps, 0.999) < 6, "nobody is faster than 15 m/s"
+    assert straight_on(tracks).mean(axis=0) == pytest.approx([1.00, 2.10], abs=0.02)

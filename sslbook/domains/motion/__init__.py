@@ -5,8 +5,9 @@ import lazy_loader
 # Each module is imported when one of its names is first used.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=("catalog", "data", "eth_ucy"),
+    submodules=("catalog", "crossing", "data", "eth_ucy"),
     submod_attrs={
+        "crossing": ["read_crossing"],
         "data": ["FUTURE", "PAST", "STEP", "Tracks", "centred", "windows"],
         "eth_ucy": ["FIVE"],
         "methods": [
