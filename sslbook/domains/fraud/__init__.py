@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=("catalog", "data"),
     submod_attrs={
         "aggregates": ["card_aggregates", "rarity"],
-        "alerts": ["alert_outcomes", "card_day_metrics", "card_precision_at_k", "money_saved", "rank_card_days"],
+        "alerts": ["alert_outcomes", "card_day_metrics", "rank_card_days"],
         "data": ["TransactionSplit", "Transactions", "cut_creditcard"],
         "methods": ["draw_findings", "event_codes"],
         "widgets": ["alert_budget_slider", "alert_report"],

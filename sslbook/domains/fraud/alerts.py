@@ -1,12 +1,12 @@
 """The alert queue: which cards are reviewed, and what that brings."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
 
 from sslbook.metrics.base import Metric
-from sslbook.metrics.classification import average_precision, recall_at_false_positive_rate
+from sslbook.metrics.classification import Prediction, average_precision, recall_at_false_positive_rate
 
 
 def rank_card_days(
@@ -86,43 +86,29 @@ def _shared(present: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
     return share[:, np.repeat(np.arange(len(starts)), np.diff(starts, append=len(scores)))]
 
 
-def card_precision_at_k(
-    labels: np.ndarray, scores: np.ndarray, days: np.ndarray, entities: np.ndarray | None = None, k: int = 100,
-    weights: np.ndarray | None = None,
-) -> np.ndarray:  # fmt: skip
-    """Share of ``k`` reviewed cards a day that are fraudulent, mean over days (Le Borgne et al. 2022, chapter 4.4).
+def alert_outcomes(
+    card_days: pd.DataFrame, k: int, cost_per_review: float = 0.0, weights: np.ndarray | None = None
+) -> pd.DataFrame:
+    """What ``k`` reviews a day bring, in the mean over days (Le Borgne et al. 2022, chapter 4.4, for the share found).
 
     A card that was found fraudulent leaves the queue of later days. On a day of fewer than k cards, reviews are idle.
 
     Parameters
     ----------
-    labels, scores, days, entities : as for ``rank_card_days``.
+    card_days : from ``rank_card_days``.
     k, weights : as for ``alert_queue``.
+    cost_per_review : in the currency of the amounts.
 
     Returns
     -------
-    array, shape (replicates,), or a scalar without weights.
+    frame, a row for each replicate (one without weights): cards reviewed, frauds_found, false_alarms, and money_saved,
+    the frauds of the reviewed cards less the cost of the reviews.
     """
-    queue = alert_queue(rank_card_days(labels, scores, days, entities), k, weights)
-    caught = [reviews @ (top["label"].to_numpy() == 1) for top, reviews in queue]
-    value = np.mean(caught, axis=0) / k
-    return value[0] if weights is None else value
-
-
-def money_saved(
-    labels: np.ndarray, scores: np.ndarray, amounts: np.ndarray, days: np.ndarray, entities: np.ndarray | None,
-    k: int, cost_per_review: float, weights: np.ndarray | None = None,
-) -> np.ndarray:  # fmt: skip
-    """Money that the alert queue saves in a day: the frauds of the reviewed cards less the cost of the reviews.
-
-    Parameters and return value are those of ``card_precision_at_k``, and
-
-    amounts : float array, shape (n,), in the currency of ``cost_per_review``.
-    """
-    queue = alert_queue(rank_card_days(labels, scores, days, entities, amounts), k, weights)
-    gains = [reviews @ (top["amount"].to_numpy() - cost_per_review) for top, reviews in queue]
-    value = np.mean(gains, axis=0)
-    return value[0] if weights is None else value
+    days = [(r.sum(axis=1), r @ (top["label"].to_numpy() == 1), r @ top["amount"].to_numpy())
+            for top, r in alert_queue(card_days, k, weights)]  # fmt: skip
+    reviewed, found, stolen = np.mean(days, axis=0)
+    return pd.DataFrame({"reviewed": reviewed, "frauds_found": found, "false_alarms": reviewed - found,
+                         "money_saved": stolen - cost_per_review * reviewed})  # fmt: skip
 
 
 def card_day_metrics(
@@ -133,39 +119,21 @@ def card_day_metrics(
 
     Parameters
     ----------
-    labels, days, entities, amounts, cost_per_review : as for ``money_saved``, of the test.
-    k : cards that can be reviewed in a day.
+    labels, days, entities, amounts : as for ``rank_card_days``, of the test.
+    cost_per_review : in the currency of ``amounts``.
+    k : cards that can be reviewed in a day; card precision is the share of them that is fraudulent.
     rate : largest share of the honest card-days that may be flagged, for the recall.
     """
+
+    def queue(said: Prediction, weights: np.ndarray | None) -> pd.DataFrame:
+        return alert_outcomes(rank_card_days(labels, said.scores, days, entities, amounts), k, cost_per_review, weights)
 
     def metric(score: Callable, *given: object) -> Metric:
         return Metric(lambda said, weights=None: score(labels, said.scores, *given, weights))
 
     return {
         "average_precision": metric(average_precision),
-        f"card_precision_at_{k}": metric(card_precision_at_k, days, entities, k),
-        f"money_saved_at_{k}": metric(money_saved, amounts, days, entities, k, cost_per_review),
+        f"card_precision_at_{k}": Metric(lambda said, w=None: queue(said, w)["frauds_found"].to_numpy() / k),
+        f"money_saved_at_{k}": Metric(lambda said, w=None: queue(said, w)["money_saved"].to_numpy()),
         f"recall_at_{rate:.1%}": metric(recall_at_false_positive_rate, rate),
     }
-
-
-def alert_outcomes(
-    card_days: pd.DataFrame, reviews: Sequence[int], cost_per_review: float, weights: np.ndarray | None = None
-) -> pd.DataFrame:
-    """What so many reviews a day bring on average: cards reviewed, frauds found, false alarms, money saved.
-
-    Parameters
-    ----------
-    card_days : from ``rank_card_days``.
-    reviews : numbers of cards to review in a day, one row of the result each.
-    weights : optional float array, shape (n,), how many rows a row stands for; equal within a card.
-    """
-    weights = None if weights is None else weights[None]
-    rows = []
-    for k in reviews:
-        days = [(top["label"].to_numpy() == 1, top["amount"].to_numpy(), reviewed[0])
-                for top, reviewed in alert_queue(card_days, k, weights)]  # fmt: skip
-        found, stolen, looked_at = np.mean([(r @ fraud, r @ amount, r.sum()) for fraud, amount, r in days], axis=0)
-        rows.append((looked_at, found, looked_at - found, stolen - cost_per_review * looked_at))
-    columns = ["reviewed", "frauds_found", "false_alarms", "money_saved"]
-    return pd.DataFrame(rows, index=pd.Index(reviews, name="reviews"), columns=columns)

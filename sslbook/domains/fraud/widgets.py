@@ -17,9 +17,11 @@ def alert_report(
 ) -> Figure:  # fmt: skip
     """Say what so many reviews a day bring, and draw it among other numbers of reviews.
 
-    Parameters are those of ``alert_outcomes``, for one number of reviews.
+    Parameters are those of ``alert_outcomes``; ``weights``, shape (n,), are how many rows a row stands for.
     """
-    table = alert_outcomes(card_days, _review_steps(card_days, weights, reviews), cost_per_review, weights)
+    given = cost_per_review, None if weights is None else weights[None]
+    table = pd.concat({k: alert_outcomes(card_days, k, *given) for k in _review_steps(card_days, weights, reviews)})
+    table = table.droplevel(1)
     chosen, best = table.loc[reviews], table["money_saved"].idxmax()
     print(
         f"{reviews:,} reviews a day find {chosen['frauds_found']:.1f} fraudulent cards and raise "

@@ -7,8 +7,6 @@ from sslbook.domains.fraud.alerts import (
     alert_outcomes,
     alert_queue,
     card_day_metrics,
-    card_precision_at_k,
-    money_saved,
     rank_card_days,
 )
 from sslbook.metrics.base import bootstrap_weights
@@ -29,6 +27,14 @@ def payments(n: int = 400, seed: int = 0) -> dict[str, np.ndarray]:
         "days": rng(seed + 3).integers(0, 5, n),
         "entities": np.array([f"card {c}" for c in cards]),
     }
+
+
+def outcomes(case, k, amounts=None, weights=None):
+    return alert_outcomes(rank_card_days(**case, amounts=amounts), k, 7, weights)
+
+
+def precision_of(labels, scores, days, entities=None, k=100, weights=None):
+    return alert_outcomes(rank_card_days(labels, scores, days, entities), k, 0, weights)["frauds_found"] / k
 
 
 def queue_by_brute_force(labels, scores, days, entities, k, amounts=None) -> tuple[list[float], list[float]]:
@@ -53,9 +59,11 @@ def test_card_precision_and_money_equal_the_loop_over_days(k):
     case = payments()
     amounts = rng(9).gamma(2, 50, 400)
     found, money = queue_by_brute_force(**case, k=k, amounts=amounts)
-    assert card_precision_at_k(**case, k=k) == pytest.approx(np.mean(found) / k)
-    expected = np.mean([stolen - 7 * reviews for stolen, reviews in money])
-    assert money_saved(**case, amounts=amounts, k=k, cost_per_review=7) == pytest.approx(expected)
+    (row,) = outcomes(case, k, amounts).itertuples()
+    assert row.frauds_found == pytest.approx(np.mean(found))
+    assert row.reviewed == pytest.approx(np.mean([reviews for _, reviews in money]))
+    assert row.false_alarms == pytest.approx(row.reviewed - row.frauds_found)
+    assert row.money_saved == pytest.approx(np.mean([stolen - 7 * reviews for stolen, reviews in money]))
     assert k > 3 or sum(found) < sum(queue_by_brute_force(**case, k=100)[0])
 
 
@@ -65,62 +73,46 @@ def test_a_card_of_weight_two_is_two_cards(k):
     amounts = rng(9).gamma(2, 50, 400)
     weights = bootstrap_weights(400, 6, seed=1, groups=case["entities"])
     weights[0, case["entities"] == "card 5"] = 20
-    precision = card_precision_at_k(**case, k=k, weights=weights)
-    euros = money_saved(**case, amounts=amounts, k=k, cost_per_review=7, weights=weights)
-    for row, value, euro in zip(weights.astype(int), precision, euros, strict=True):
+    table = outcomes(case, k, amounts, weights)
+    for row, value, euro in zip(weights.astype(int), table["frauds_found"], table["money_saved"], strict=True):
         rows = np.repeat(np.arange(400), row)
         copy_number = np.concatenate([np.arange(w) for w in row])
         many = {name: values[rows] for name, values in case.items()}
         many["entities"] = np.array([f"{e}, {c}" for e, c in zip(many["entities"], copy_number, strict=True)])
         found, money = queue_by_brute_force(**many, k=k, amounts=amounts[rows])
-        assert value == pytest.approx(sum(found) / 5 / k)
+        assert value == pytest.approx(sum(found) / 5)
         assert euro == pytest.approx(sum(stolen - 7 * reviews for stolen, reviews in money) / 5)
 
 
 def test_a_card_found_on_monday_is_not_found_again_on_tuesday():
     labels, days = np.array([1, 0, 1, 0]), np.array([0, 0, 1, 1])
     scores, cards = np.array([0.9, 0.1, 0.8, 0.2]), np.array([7, 8, 7, 8])
-    assert card_precision_at_k(labels, scores, days, cards, k=1) == 0.5
-    assert card_precision_at_k(labels, scores, days, None, k=1) == 1, "rows that stand alone are all new"
+    assert precision_of(labels, scores, days, cards, k=1)[0] == 0.5
+    assert precision_of(labels, scores, days, None, k=1)[0] == 1, "rows that stand alone are all new"
     missed = scores[[1, 0, 2, 3]]
-    assert card_precision_at_k(labels, missed, days, cards, k=1) == 0.5, "who was not found stays in the queue"
+    assert precision_of(labels, missed, days, cards, k=1)[0] == 0.5, "who was not found stays in the queue"
 
 
 def test_idle_reviews_find_nothing():
-    assert card_precision_at_k(np.array([1, 0]), np.array([0.9, 0.1]), np.zeros(2, int), k=10) == 0.1
+    assert precision_of(np.array([1, 0]), np.array([0.9, 0.1]), np.zeros(2, int), k=10)[0] == 0.1
 
 
 def test_cards_of_equal_score_share_the_last_reviews():
     labels = np.array([1] * 3 + [0] * 9)
     for order in (labels, labels[::-1]):
-        assert card_precision_at_k(order, np.full(12, 0.5), np.zeros(12, int), k=4) == pytest.approx(3 / 12)
+        assert precision_of(order, np.full(12, 0.5), np.zeros(12, int), k=4)[0] == pytest.approx(3 / 12)
     ranked = rank_card_days(labels, np.array([0.9] + [0.5] * 11), np.zeros(12, int))
     ((top, reviews),) = alert_queue(ranked, k=4)
     assert len(top) == 12 and top["score"].iloc[0] == 0.9
     np.testing.assert_allclose(reviews, [[1] + [3 / 11] * 11])
 
 
-def test_outcomes_of_the_queue_agree_with_the_metrics():
-    case, amounts = payments(), rng(9).gamma(2, 50, 400)
-    weights = np.array([1.0, 3.0])[rng(4).integers(0, 2, 60)][np.unique(case["entities"], return_inverse=True)[1]]
-    for given in (None, weights):
-        table = alert_outcomes(rank_card_days(**case, amounts=amounts), [1, 10, 500], 7, given)
-        rows = None if given is None else given[None]
-        for k in table.index:
-            precision = np.ravel(card_precision_at_k(**case, k=k, weights=rows))[0]
-            euros = np.ravel(money_saved(**case, amounts=amounts, k=k, cost_per_review=7, weights=rows))[0]
-            assert table.loc[k, "frauds_found"] == pytest.approx(precision * k)
-            assert table.loc[k, "money_saved"] == pytest.approx(euros)
-        assert table["reviewed"].tolist()[:2] == [1, 10] and table.loc[500, "reviewed"] < 500
-        assert (table["frauds_found"] + table["false_alarms"]).tolist() == pytest.approx(table["reviewed"].tolist())
-
-
 def test_weights_that_cut_through_a_card_are_refused():
     case = payments()
     with pytest.raises(ValueError, match="weights differ within a card; resample and thin whole cards"):
-        card_precision_at_k(**case, weights=bootstrap_weights(400, 3))
+        precision_of(**case, weights=bootstrap_weights(400, 3))
     case["entities"] = None
-    assert card_precision_at_k(**case, weights=bootstrap_weights(400, 3)).shape == (3,)
+    assert precision_of(**case, weights=bootstrap_weights(400, 3)).shape == (3,)
 
 
 def test_metrics_of_card_days_are_bound_to_their_test():
@@ -132,9 +124,10 @@ def test_metrics_of_card_days_are_bound_to_their_test():
     assert list(metrics) == ["average_precision", "card_precision_at_7", "money_saved_at_7", "recall_at_2.0%"]
     assert all(metric.higher_is_better for metric in metrics.values())
     for weights in (None, bootstrap_weights(400, 5, groups=entities)):
+        queue = alert_outcomes(rank_card_days(labels, scores, days, entities, amounts), 7, 5.0, weights)
         found = [metric(said, weights) for metric in metrics.values()]
         expected = [average_precision(labels, scores, weights),
-                    card_precision_at_k(labels, scores, days, entities, 7, weights),
-                    money_saved(labels, scores, amounts, days, entities, 7, 5.0, weights),
+                    precision_of(labels, scores, days, entities, 7, weights),
+                    queue["money_saved"],
                     recall_at_false_positive_rate(labels, scores, 0.02, weights)]  # fmt: skip
         np.testing.assert_array_equal(found, [np.atleast_1d(value) for value in expected])
