@@ -9,13 +9,17 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sslbook import data
 from sslbook.data.pictures import VOID
-from sslbook.domains import driving, imaging, motion, shop
+from sslbook.domains import credit, driving, imaging, motion, shop
+from sslbook.domains.credit.catalog import digest_of_credit
 from sslbook.domains.driving import camvid
 from sslbook.domains.imaging import lgg
 from sslbook.domains.motion import eth_ucy
+from sslbook.metrics.classification import roc_auc
 
 CACHE = Path(os.environ.get("SSLBOOK_DATA") or "/nonexistent")
 MRI = CACHE / "samples" / "brain_mri"
@@ -319,6 +323,7 @@ def test_own_folder_in_the_official_layout(drives):
 
 PEDESTRIANS = CACHE / "prepared" / "eth_ucy.parquet"
 OFFICIAL = CACHE / "samples" / "eth_ucy"
+CREDIT = CACHE / "prepared" / "credit_default.parquet"
 CROSSING = CACHE / "prepared" / "vru_tracks_12hz.parquet"
 
 
@@ -421,3 +426,27 @@ def test_the_crossing_with_cyclists(tmp_path):
     steps = np.hypot(*np.diff(tracks.positions, axis=1).T)
     assert np.quantile(steps, 0.999) < 6, "nobody is faster than 15 m/s"
     assert straight_on(tracks).mean(axis=0) == pytest.approx([1.00, 2.10], abs=0.02)
+
+
+@needs(CREDIT)
+def test_credit_default():
+    people = data.load("credit_default", source="real")
+    assert people.source == "real" and len(people) == 30_000
+    assert people.labels.sum() == 6_636 and people.labels.mean() == pytest.approx(0.2212, abs=1e-4)
+    assert people.counts()["borrowers"].tolist() == [22_500, 7_500]
+    entry = data.find("credit_default")
+    assert digest_of_credit(CREDIT) == entry.files[0].sha256, "what the archive must hold"
+    alike = people.inputs.join(people.audit).duplicated()
+    assert alike.sum() == 56 and "56 holders" in " ".join(entry.known_problems)
+    assert people.audit["sex"].isin([1, 2]).all() and people.audit["age"].between(21, 79).all()
+    assert people.inputs["pay_0"].between(-2, 8).all()
+
+
+@needs(CREDIT)
+def test_an_analysts_features_make_a_linear_model_as_good_as_trees():
+    people = data.load("credit_default", source="real")
+    train, columns = people.split == "train", credit.features(people.inputs)
+    linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+    scores = [linear.fit(x[train], people.labels[train]).predict_proba(x[~train]) for x in (people.inputs, columns)]
+    plain, clever = (roc_auc(people.labels[~train], said) for said in scores)
+    assert 0.70 < plain < 0.74 and 0.77 < clever < 0.80

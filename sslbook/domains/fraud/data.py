@@ -1,4 +1,4 @@
-"""The container of tables of events, such as payments and claims, cut by time."""
+"""The container of tables of events, such as payments and claims, cut by time, or at random where there is none."""
 
 from __future__ import annotations
 
@@ -107,6 +107,7 @@ class Transactions(Described):
     data_card : source, licence and known problems.
     start : the midnight that times count from; None where the source has seconds.
     delay : seconds from an event until its label is known.
+    timed : False where the source has no time: then ``time`` is a random order.
 
     Raises
     ------
@@ -122,6 +123,7 @@ class Transactions(Described):
     data_card: DataCard
     start: pd.Timestamp | None
     delay: float
+    timed: bool = True
 
     def __post_init__(self) -> None:
         time, labels = self.everything.time, self.everything.labels
@@ -199,10 +201,10 @@ class Transactions(Described):
         return pd.DataFrame(columns, index=list(masks))
 
     def _repr_html_(self) -> str:
-        span, known = np.ptp(self.everything.time) / DAY, f"labels known {self.delay / DAY:.3g} days late"
-        since = "" if self.start is None else f" from {self.start:%Y-%m-%d}"
+        span, since = np.ptp(self.everything.time) / DAY, "" if self.start is None else f" from {self.start:%Y-%m-%d}"
+        cut = f"{span:.3g} days{since}, labels known {self.delay / DAY:.3g} days late"
         text = (
-            f"{span:.3g} days{since}, {known}; {len(self.numeric_names)} numeric columns "
+            f"{cut if self.timed else 'no time, split at random'}; {len(self.numeric_names)} numeric columns "
             f"({shorten(self.numeric_names)}), {len(self.categorical_names)} categorical columns "
             f"({shorten(self.categorical_names)})"
         ).replace(" ()", "")
@@ -231,17 +233,18 @@ class Transactions(Described):
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame | Table, time: str, label: str | None = None, entity: str | None = None,
+        cls, frame: pd.DataFrame | Table, time: str | None, label: str | None = None, entity: str | None = None,
         numeric: Sequence[str] | None = None, categorical: Sequence[str] | None = None, positive: object = None,
         weight: str | None = None, validation: float = 0.15, test: float = 0.25, delay: str | float = "7D",
         name: str = "own table", title: str | None = None, data_card: DataCard | None = None,
     ) -> Transactions:  # fmt: skip
-        """Take a table that is in memory, one event per row, and cut it by time.
+        """Take a table that is in memory, one event per row, and cut it by time, or at random.
 
         Parameters
         ----------
         frame : the table, as a DataFrame or as ``sslbook.data.tables.read_table`` gives it.
-        time : column of ISO dates or times, with or without a zone, or of seconds.
+        time : column of ISO dates or times, with or without a zone, or of seconds. None where there is no time: rows
+            are split at random, those of one entity together, and the data card says so.
         label : column of two values; empty where the label is not known. None: no label is known.
         entity : column that says which card, customer or policy an event belongs to.
         numeric, categorical : columns to learn from; the others go to ``details``. Where both are None: numbers are
@@ -250,7 +253,7 @@ class Transactions(Described):
         positive : label value of the finding; by default the one unlike no, 0, false, normal or legit.
         weight : column of how many real events a row stands for.
         validation, test : shares of the events, at the end of the table.
-        delay : time from an event until its label is known, such as "7D", "12h", or seconds.
+        delay : (with a time) from an event until its label is known, such as "7D", "12h", or seconds.
         name, title : for records, figures and reports.
         data_card : of a known data set; what is found here is added to its known problems.
 
@@ -266,18 +269,19 @@ class Transactions(Described):
         table = frame if isinstance(frame, Table) else tables.table_of(frame, "The table")
         _check_columns(table, (time, label, entity, weight), numeric, categorical)
         notes: list[str] = []
-        seconds, start = tables.seconds_of(table, time)
+        seconds, start = tables.seconds_of(table, time) if time else (_at_random(table, entity, notes), None)
         labels = np.full(len(seconds), UNKNOWN)
         if label is not None:
             labels = tables.findings_of(table, label, positive)
         kept = _in_order(table, (time, label), seconds, labels, notes)
         table, seconds, labels = table.take(kept), seconds[kept], labels[kept]
         entities = _entity_codes(table, entity, notes)
-        late = _seconds(delay)
+        late = _seconds(delay) if time else 0.0
         split = remove_known(split_in_time(seconds, validation, test, late), labels, entities)
         training = split == "train"
         others = [column for column in table.frame if column not in (time, label, entity, weight)]
-        numeric, categorical = _input_columns(table, numeric, categorical, others, training, notes)
+        judged = table.frame[training] if time else table.frame[training].sort_index()  # counters rise in the source
+        numeric, categorical = _input_columns(table, numeric, categorical, others, judged, notes)
         numbers, codes, categories = _inputs(table, numeric, categorical, training, notes)
         used = (time, label, weight, *numeric, *categorical)
         details = table.frame[[column for column in table.frame if column not in used]].reset_index(drop=True)
@@ -287,17 +291,17 @@ class Transactions(Described):
         _warn_of_leaks(table.name, events.subset(training), (*numeric, *categorical), notes)
         data_card = data_card or own_data_card(name, title or name, ())
         data_card = data_card.noting(*notes)
-        return cls(events, split, numeric, categorical, categories, data_card, start, late)
+        return cls(events, split, numeric, categorical, categories, data_card, start, late, time is not None)
 
     @classmethod
-    def from_csv(cls, path: Path | str, time: str, **options: Any) -> Transactions:
+    def from_csv(cls, path: Path | str, time: str | None, **options: Any) -> Transactions:
         """Read a comma-separated file in UTF-8 with a header; options as for ``from_frame``."""
         path = Path(path)
         called = {"name": path.stem, "title": f"Table {path.name}"}
         return cls.from_frame(tables.read_table(path), time, **called | options)
 
     @classmethod
-    def from_parquet(cls, path: Path | str, time: str, **options: Any) -> Transactions:
+    def from_parquet(cls, path: Path | str, time: str | None, **options: Any) -> Transactions:
         """Read a .parquet file; options as for ``from_frame``."""
         return cls.from_csv(path, time, **options)
 
@@ -325,16 +329,17 @@ def _seconds(delay: str | float) -> float:
 
 
 def _in_order(
-    table: Table, named: tuple[str, str | None], time: np.ndarray, labels: np.ndarray, notes: list[str]
+    table: Table, named: tuple[str | None, str | None], time: np.ndarray, labels: np.ndarray, notes: list[str]
 ) -> np.ndarray:
     """Return the positions of the rows to keep, in time order.
 
     Of rows that are equal but for the label, the first with a label stays.
     """
-    order = np.argsort(time, kind="stable")
-    if (np.diff(time) < 0).any():
-        notes.append(f"The rows were not in the order of {named[0]}; they have been sorted.")
-    same = table.frame.drop(columns=[column for column in named if column]).assign(**{named[0]: time})
+    order, same = np.argsort(time, kind="stable"), table.frame.drop(columns=[column for column in named if column])
+    if named[0]:
+        same = same.assign(**{named[0]: time})
+        if (np.diff(time) < 0).any():
+            notes.append(f"The rows were not in the order of {named[0]}; they have been sorted.")
     group = same.groupby(list(same), dropna=False, sort=False).ngroup().to_numpy()
     known = pd.Series(np.where(labels == UNKNOWN, np.nan, labels)).groupby(group)
     table.refuse(
@@ -349,6 +354,13 @@ def _in_order(
     if not kept.all():
         notes.append(f"{(~kept).sum():,} rows that repeat another in every column were removed ({table.where(~kept)}).")
     return order[kept[order]]
+
+
+def _at_random(table: Table, entity: str | None, notes: list[str]) -> np.ndarray:
+    """A random place in the order for each row, float64 (n,), the same for all rows of an entity."""
+    notes.append(f"There is no time: rows were split at random{f', those of one {entity} together' if entity else ''}.")
+    codes = pd.factorize(tables.words_of(table.frame[entity]) if entity else np.arange(len(table.frame)))[0]
+    return np.random.default_rng(0).permutation(codes.max() + 1)[codes].astype(np.float64)
 
 
 def _entity_codes(table: Table, entity: str | None, notes: list[str]) -> np.ndarray | None:
@@ -371,14 +383,14 @@ def _weights(table: Table, weight: str | None) -> np.ndarray:
 
 def _input_columns(
     table: Table, numeric: Sequence[str] | None, categorical: Sequence[str] | None, others: Sequence[str],
-    training: np.ndarray, notes: list[str],
+    judged: pd.DataFrame, notes: list[str],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:  # fmt: skip
-    """Return the numeric and the categorical columns, judged by training rows alone; note those that are no input."""
+    """Return the numeric and the categorical columns, judged by rows of training; note those that are no input."""
     if numeric is None and categorical is None:
-        kinds = {column: tables.kind_of(table.frame[column][training]) for column in others}
+        kinds = {column: tables.kind_of(judged[column]) for column in others}
     else:
         kinds = dict.fromkeys(numeric or (), "number") | dict.fromkeys(categorical or (), "category")
-        kinds |= {column: "constant" for column in kinds if tables.is_constant(table.frame[column][training])}
+        kinds |= {column: "constant" for column in kinds if tables.is_constant(judged[column])}
     for column, kind in kinds.items():
         if kind in WHY_DETAIL:
             notes.append(f"Column {column!r} {WHY_DETAIL[kind]}; it is no input, and kept in details.")

@@ -23,12 +23,13 @@ def event_codes(table: Transactions) -> tuple[np.ndarray, dict[str, int]]:
 
     Raises
     ------
-    DataError : the table has no entity column, or a column has more than 32,767 codes.
+    DataError : the table has no time or no entity column, or a column has more than 32,767 codes.
     """
     events, train = table.everything, table.split == "train"
-    if events.entities is None:
+    if events.entities is None or not table.timed:
         raise DataError(
-            f"{table.name} says of no event whom it is of; give entity=, the column of the card or customer."
+            f"{table.name} does not say of each event when it was and whom it is of; give time= and entity=, the "
+            "columns of the time and of the card or customer."
         )
     gap = time_since_last(events.time, events.entities) / 3600
     shift = 0 if table.start is None else table.start.weekday()

@@ -699,3 +699,40 @@ class TestBadTables:
     def test_nothing_to_learn_from(self):
         with refuses("no column to learn from"):
             read(payments(amount=None, shop=None, card=None))
+
+
+class TestWithoutTime:
+    """Tables of borrowers and the like say nothing of when; they are split at random."""
+
+    @staticmethod
+    def people(n: int = 400, each: int = 1) -> pd.DataFrame:
+        rng = np.random.default_rng(0)
+        who = np.repeat(np.arange(n // each), each)
+        return pd.DataFrame({"who": who, "amount": rng.random(n).round(6), "paid": rng.random(n) < 0.5})
+
+    def test_rows_are_split_at_random_and_the_card_says_so(self):
+        frame = self.people()
+        split = Transactions.from_frame(frame, None, "paid", positive=True, validation=0)
+        assert not split.timed and split.delay == 0 and (split.split == "test").sum() == 100
+        assert "gap" not in split.split
+        assert not (np.diff(split.everything.rows[split.split == "test"]) > 0).all(), "not the last rows"
+        assert any("no time: rows were split at random" in said for said in split.data_card.known_problems)
+        assert "no time, split at random" in split._repr_html_()
+        again = Transactions.from_frame(frame, None, "paid", positive=True, validation=0)
+        assert (again.everything.rows == split.everything.rows).all()
+        assert frame["amount"][split.everything.rows].to_numpy() == pytest.approx(split.everything.numeric[:, 0])
+
+    def test_rows_of_one_entity_stay_together(self):
+        split = Transactions.from_frame(self.people(each=4), None, "paid", entity="who", positive=True, validation=0.2)
+        parts = [set(split.part(name).entities) for name in ("train", "validation", "test")]
+        assert not parts[0] & parts[1] and not parts[1] & parts[2] and not parts[0] & parts[2]
+        assert "those of one who together" in " ".join(split.data_card.known_problems)
+        assert not (split.split == "removed").any()
+
+    def test_what_repeats_is_kept_once_and_contradictions_are_refused(self):
+        frame = self.people()
+        twice = pd.concat([frame, frame.iloc[:3]], ignore_index=True)
+        assert len(Transactions.from_frame(twice, None, "paid", positive=True).everything) == 400
+        twice.loc[400, "paid"] = ~twice.loc[400, "paid"]
+        with refuses("equal rows with different values of paid"):
+            Transactions.from_frame(twice, None, "paid", positive=True)

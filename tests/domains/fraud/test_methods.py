@@ -91,7 +91,7 @@ class TestCodes:
         assert np.array_equal(by_date, by_second)
 
     def test_without_entity(self):
-        with refuses("own table says of no event whom it is of", "entity="):
+        with refuses("own table does not say of each event when it was and whom it is of", "entity="):
             event_codes(table_of(visits(), entity=None))
 
     def test_more_codes_than_fit(self):
