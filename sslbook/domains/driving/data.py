@@ -282,7 +282,7 @@ class Scenes(Described):
         Raises
         ------
         DataError : no such folder, one frame, a picture that cannot be read or is too small, a mask without a frame or
-            of another size, a colour or class without a name, or no mask left for a split.
+            of another size, a colour or class without a name, a single class, or no mask left for a split.
         """
         if not seconds_per_frame > 0:
             raise DataError(f"seconds_per_frame is {seconds_per_frame}; give a number above 0.")
@@ -292,6 +292,11 @@ class Scenes(Described):
         found, other = files.find_frames(Path(frames), None if masks is None else Path(masks))
         pixels, sizes = files.read_frames([file.path for file in found], size)
         numbers = files.read_masks(found, sizes, size, table, void)
+        held = np.unique(numbers[[file.mask is not None for file in found]])
+        if void == VOID and table is None and held.tolist() == [0, VOID]:
+            raise DataError(
+                "All masks hold 0 and 255 only, and 255 is void: say with palette which colour is which class."
+            )
         if classes is None:
             classes = [f"class {i}" for i in range(np.max(numbers + 1, where=numbers != VOID, initial=0))]
         names = [file.name for file in found]

@@ -252,6 +252,17 @@ class TestMasks:
         assert scenes.classes == ("class 0",)
         assert "6 masks have only void pixels" in scenes.data_card.known_problems[1]
 
+    def test_black_and_white_masks_are_asked_about(self, own):
+        for path in (own / "masks").iterdir():
+            Image.fromarray(np.where(np.arange(SIZE[1]) < 9, 0, 255).astype(np.uint8) * np.ones(SIZE, np.uint8)).save(
+                path
+            )
+        with refuses("0 and 255 only", "palette"):
+            Scenes.from_folder(own / "frames", own / "masks", **SHARE)
+        palette = {(0, 0, 0): "nothing", (255, 255, 255): "car"}
+        scenes = Scenes.from_folder(own / "frames", own / "masks", palette=palette, **SHARE)
+        assert scenes.classes == ("nothing", "car") and set(np.unique(scenes.test.labelled.masks)) == {0, 1}
+
     def test_more_than_8_bits_of_class_numbers(self, own):
         path = own / "masks" / "west_9.png"
         Image.fromarray(np.full(SIZE, 1, np.uint16)).save(path)
