@@ -20,7 +20,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "fde",
             "fde_metric",
             "future_of",
-            "ridge",
         ],
     },
 )

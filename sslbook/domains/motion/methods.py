@@ -1,7 +1,7 @@
 """Predict where somebody goes: classical rivals, a network that learnt from masked futures, and their errors.
 
-All read pasts, (n, 8, 2) metres, and predict futures, (n, 12, 2), at steps of equal time. ``ridge`` and networks need
-tracks that are centred (see ``sslbook.domains.motion.centred``); the others take any.
+All read pasts, (n, 8, 2) metres, and predict futures, (n, 12, 2), at steps of equal time. Networks need tracks that are
+centred (see ``sslbook.domains.motion.centred``); the others take any.
 """
 
 from dataclasses import dataclass, field
@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import RidgeCV
 
-from sslbook.domains.motion.data import AT_REST, FUTURE, PAST
+from sslbook.domains.motion.data import AT_REST, FUTURE
 from sslbook.metrics import Metric
 from sslbook.pretext.masked_future import MaskedFuture
 
-PENALTIES = np.logspace(-3, 3, 7)
 STEADY = 3.0  # ridge penalty on a slope, so that noise in the past turns or brakes nobody; the seven steps weigh 28
 
 
@@ -67,22 +65,6 @@ def _line(values: np.ndarray, weights: np.ndarray, later: np.ndarray) -> np.ndar
     off = at - middle[:, None]
     slope = (weights * off * values).sum(axis=1) / ((weights * off**2).sum(axis=1) + STEADY)
     return mean[:, None] + slope[:, None] * (later - middle[:, None])
-
-
-def ridge(tracks: np.ndarray, past: np.ndarray) -> np.ndarray:
-    """Linear regression of the future on the past: the honest classical rival of a network.
-
-    Parameters
-    ----------
-    tracks : float array (m, 20, 2), centred tracks to learn from; the penalty is chosen on them, each left out once.
-    past : float array (n, 8, 2), centred.
-
-    Returns
-    -------
-    float array (n, 12, 2), metres
-    """
-    model = RidgeCV(PENALTIES).fit(tracks[:, :PAST].reshape(len(tracks), -1), tracks[:, PAST:].reshape(len(tracks), -1))
-    return model.predict(past.reshape(len(past), -1)).reshape(len(past), -1, 2)
 
 
 @torch.no_grad()
