@@ -58,10 +58,10 @@ def expected_loss(
     array, shape (replicates,), or a scalar without weights, in the currency of ``owed``.
     """
     scores = scores[:, 1] if scores.ndim == 2 else scores
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))  # of those with one score
     w = np.ones((1, len(labels))) if weights is None else weights
-    kinds, place = np.unique(scores, return_inverse=True)
-    asked = np.stack([np.bincount(place, row, len(kinds)) for row in w])
-    lost = np.stack([np.bincount(place, row * owed * (labels == 1), len(kinds)) for row in w])
+    asked, lost = (np.add.reduceat(each[:, order], starts, axis=1) for each in (w, w * np.where(labels == 1, owed, 0)))
     room = approved * asked.sum(axis=1, keepdims=True) - (np.cumsum(asked, axis=1) - asked)
     share = np.clip(room / np.where(asked > 0, asked, 1), 0, 1)
     value = (lost * share).sum(axis=1) / asked.sum(axis=1)

@@ -10,6 +10,7 @@ from sslbook.data.sequences import DAY, EntityDays, time_since_last
 from sslbook.domains.fraud.data import Transactions, TransactionSplit
 
 Columns = Iterator[tuple[str, np.ndarray]]
+DEVIATIONS = ("largest", "mean", "above_1", "above_3", "above_7", "sum_3")  # columns of ``EntityDays.deviations``
 
 
 def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
@@ -17,7 +18,8 @@ def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
 
     Counts, sums and means over 1, 7 and 30 days; today against the card's own month; payments whose category, place or
     hour the card has not had for 7 or 30 days; small, nightly and online payments; repeats at one merchant; how rare
-    category, place, hour and amount are for the card (``rarity``).
+    each field of a payment is for the card, and all of them together (``rarity``). Counts and sums are logarithms, of
+    1 more, as linear models like it.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
 
     Returns
     -------
-    float32 frame of about a hundred columns, one row per card and day with payments, in the order of ``days``.
+    float32 frame of some 140 columns, one row per card and day with payments, in the order of ``days``.
     """
     narrow = {name: values.astype(np.float32) for name, values in _columns(table, days)}  # wide ones fill a gigabyte
     return pd.DataFrame(narrow, copy=False)
@@ -52,11 +54,16 @@ def _columns(table: Transactions, days: EntityDays) -> Columns:
         fields["merchant"] = pd.factorize(events.details["merchant"])[0]
     for name, codes in (fields | combined | {"hour": hour // 2}).items():
         yield from _new(days, events, codes, name, spans=(7, 30) if name in fields else (30,))
-    fields |= combined | {"hour": hour // 2, "amount": np.digitize(amount, np.geomspace(1, 1000, 15))}
-    for name, codes in fields.items():
-        rare = days.deviations(rarity(events.entities, codes)[:, None])
-        yield from ((f"rarity_{name}_{i}", values) for i, values in enumerate(rare.T))
-    yield "shortest_gap", -days.largest(-np.log(time_since_last(events.time, events.entities) + 60))
+    gap = np.log(time_since_last(events.time, events.entities) + 60)
+    size = np.digitize(amount, np.geomspace(1, 1000, 15))
+    fields |= combined | {"hour": hour // 2, "amount": size, "gap": gap.astype(int), "weekday": events.days % 7}
+    fields["amount_in_category"] = _pairs(next(iter(fields.values())), size)
+    rare = {name: rarity(events.entities, codes) for name, codes in fields.items()}
+    rare["payment"] = sum(rare[name] for name in (*table.categorical_names, "hour", "amount", "gap", "weekday"))
+    for name, values in rare.items():
+        found = days.deviations(values[:, None]).T
+        yield from ((f"rarity_{name}_{what}", v) for what, v in zip(DEVIATIONS, found, strict=True))
+    yield "shortest_gap", -days.largest(-gap)
     yield "days_since_last", pd.Series(days.day).groupby(days.entity).diff().fillna(30).to_numpy()
     yield "weekday", days.day % 7
 
@@ -96,7 +103,7 @@ def _sums(days: EntityDays, events: TransactionSplit, amount: np.ndarray, online
         ("online", online), ("small_online", small & online), ("tiny_online", tiny & online))}  # fmt: skip
     for span in (1, 7, 30):
         spans = {name: days.at(days.window(values, span)) for name, values in dense.items()}
-        yield from ((f"{name}_{span}", np.log1p(v) if name == "sum" else v) for name, v in spans.items())
+        yield from ((f"{name}_{span}", np.log1p(v)) for name, v in spans.items())
         yield f"mean_{span}", np.log1p(spans["sum"] / spans["count"])
 
 
@@ -105,12 +112,12 @@ def _new(days: EntityDays, events: TransactionSplit, codes: np.ndarray, name: st
     since = time_since_last(events.time, _pairs(events.entities, codes))
     for span in spans:
         new = days.total(since >= span * DAY)  # a month for the first time of all
-        yield f"new_{name}_{span}", days.at(new)
+        yield f"new_{name}_{span}", np.log1p(days.at(new))
     for within in (3, 7):
-        yield f"new_{name}_30_in_{within}_days", days.at(days.window(new, within))
+        yield f"new_{name}_30_in_{within}_days", np.log1p(days.at(days.window(new, within)))
     if name == "merchant":
         again = days.total(since < 2 * DAY)
-        yield from (("repeats_1", days.at(again)), ("repeats_3", days.at(days.window(again, 3))))
+        yield from ((f"repeats_{n}", np.log1p(days.at(days.window(again, n)))) for n in (1, 3))
 
 
 def _unusual(days: EntityDays, entities: np.ndarray, codes: np.ndarray, amount: np.ndarray, name: str) -> Columns:

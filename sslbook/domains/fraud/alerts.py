@@ -115,13 +115,13 @@ def card_day_metrics(
     labels: np.ndarray, days: np.ndarray, entities: np.ndarray, amounts: np.ndarray, cost_per_review: float, k: int,
     rate: float = 0.001,
 ) -> dict[str, Metric]:  # fmt: skip
-    """What a study of card-days reports: average precision, card precision, money saved, recall at few false alarms.
+    """What a study of card-days reports: average precision, cards found, money saved, recall at few false alarms.
 
     Parameters
     ----------
     labels, days, entities, amounts : as for ``rank_card_days``, of the test.
     cost_per_review : in the currency of ``amounts``.
-    k : cards that can be reviewed in a day; card precision is the share of them that is fraudulent.
+    k : cards that can be reviewed in a day.
     rate : largest share of the honest card-days that may be flagged, for the recall.
     """
 
@@ -133,7 +133,7 @@ def card_day_metrics(
 
     return {
         "average_precision": metric(average_precision),
-        f"card_precision_at_{k}": Metric(lambda said, w=None: queue(said, w)["frauds_found"].to_numpy() / k),
+        f"cards_found_at_{k}": Metric(lambda said, w=None: queue(said, w)["frauds_found"].to_numpy()),
         f"money_saved_at_{k}": Metric(lambda said, w=None: queue(said, w)["money_saved"].to_numpy()),
         f"recall_at_{rate:.1%}": metric(recall_at_false_positive_rate, rate),
     }

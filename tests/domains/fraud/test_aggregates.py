@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sslbook.baselines import boosted_trees
-from sslbook.data.sequences import EntityDays
+from sslbook.data.sequences import EntityDays, time_since_last
 from sslbook.domains.fraud.aggregates import card_aggregates, rarity
 from sslbook.domains.fraud.data import Transactions
 from sslbook.metrics.classification import average_precision, roc_auc
@@ -100,7 +100,7 @@ class TestColumns:
         def within(mine, day):
             return mine[mine["day"] > day - span]
 
-        self.expect(payments, some[f"count_{span}"], lambda mine, day: len(within(mine, day)))
+        self.expect(payments, np.expm1(some[f"count_{span}"]), lambda mine, day: len(within(mine, day)))
         self.expect(payments, some[f"sum_{span}"], lambda mine, day: math.log1p(within(mine, day)["amount"].sum()))
         self.expect(payments, some[f"mean_{span}"], lambda mine, day: math.log1p(within(mine, day)["amount"].mean()))
 
@@ -109,8 +109,10 @@ class TestColumns:
             week = mine[mine["day"] > day - 7]
             return (week["time"] % 86_400 < 6 * 3600).sum()
 
-        self.expect(payments, some["nightly_7"], share)
-        self.expect(payments, some["small_1"], lambda mine, day: (mine["amount"][mine["day"] == day] < 5).sum())
+        self.expect(payments, np.expm1(some["nightly_7"]), share)
+        self.expect(
+            payments, np.expm1(some["small_1"]), lambda mine, day: (mine["amount"][mine["day"] == day] < 5).sum()
+        )
         assert some["nightly_7"].max() > 0 and some["small_1"].max() > 0
 
     @pytest.mark.parametrize("field", ["category", "region", "merchant"])
@@ -126,13 +128,13 @@ class TestColumns:
                 found += len(same) == 0 or mine["time"].iloc[i] - same.iloc[-1] >= span * 86_400
             return found
 
-        self.expect(payments, some[f"new_{field}_{span}"], new)
+        self.expect(payments, np.expm1(some[f"new_{field}_{span}"]), new)
         assert some[f"new_{field}_{span}"].max() > 0
 
     def test_new_in_three_days_is_the_sum_of_three_days(self, aggregates):
-        one, three = aggregates["new_region_30"], aggregates["new_region_30_in_3_days"]
+        one, three = (np.expm1(aggregates[name]) for name in ("new_region_30", "new_region_30_in_3_days"))
         for card, day in aggregates.sample(200, random_state=1).index:
-            assert three[card, day] == sum(one.get((card, day - back), 0) for back in range(3))
+            assert three[card, day] == pytest.approx(sum(one.get((card, day - back), 0) for back in range(3)), abs=1e-4)
 
     def test_todays_largest_against_the_month_before(self, payments, some):
         def standard(mine, day):
@@ -152,7 +154,7 @@ class TestColumns:
                 found += len(same) > 0 and mine["time"].iloc[i] - same.iloc[-1] < 2 * 86_400
             return found
 
-        self.expect(payments, some["repeats_1"], repeats)
+        self.expect(payments, np.expm1(some["repeats_1"]), repeats)
         assert some["repeats_1"].max() > 0
 
     def test_amounts_against_what_the_card_pays_in_that_category(self, payments, some):
@@ -171,7 +173,7 @@ class TestColumns:
         def small(mine, day):
             return ((mine["amount"] < 5) & (mine["region"] == online) & (mine["day"] > day - 7)).sum()
 
-        self.expect(payments, some["small_online_7"], small)
+        self.expect(payments, np.expm1(some["small_online_7"]), small)
         assert some["small_online_7"].max() > 0
 
     def test_gaps(self, payments, some):
@@ -182,6 +184,18 @@ class TestColumns:
         self.expect(payments, some["days_since_last"], since_last)
         self.expect(payments, some["shortest_gap"], lambda mine, day: math.log(
             min(mine["time"].diff().fillna(30 * 86_400)[mine["day"] == day]) + 60))  # fmt: skip
+
+
+def test_rarity_of_a_payment_is_that_of_its_fields_together(payments, aggregates):
+    events = payments.everything
+    gap = np.log(time_since_last(events.time, events.entities) + 60).astype(int)
+    size = np.digitize(events.numeric[:, 0], np.geomspace(1, 1000, 15))
+    fields = [*events.categorical.T, events.time % 86_400 // 7200, size, gap, events.days % 7]
+    whole = sum(rarity(events.entities, codes.astype(int)) for codes in fields)
+    days = EntityDays(events.entities, events.days)
+    assert aggregates["rarity_payment_largest"].to_numpy() == pytest.approx(days.largest(whole), rel=1e-4)
+    together = rarity(events.entities, events.categorical[:, 0].astype(int) * 100 + size)
+    assert aggregates["rarity_amount_in_category_largest"].to_numpy() == pytest.approx(days.largest(together), rel=1e-4)
 
 
 def test_rarity_by_loops():
