@@ -1,7 +1,7 @@
 """The label-budget study: methods on the same draws of labels, run side by side on every core."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,17 @@ class Study:
         """Mean score, one row per method, one column per budget."""
         table = self.frame.pivot_table(index="method", columns="budget", values=metric)
         return table.reindex(self.methods())
+
+    def at(self, *budgets: int) -> "Study":
+        """The same study at some of its budgets."""
+        rows = np.flatnonzero(self.frame["budget"].isin(budgets))
+        kept, frame = [self.predictions[i] for i in rows], self.frame.iloc[rows].reset_index(drop=True)
+        return replace(self, frame=frame, predictions=kept, _cache={})
+
+    def scored(self, name: str, metric: Metric) -> "Study":
+        """The same study with one more metric of what its runs predicted."""
+        frame = self.frame.assign(**{name: [metric(said).item() for said in self.predictions]})
+        return replace(self, metrics=self.metrics | {name: metric}, frame=frame, _cache={})
 
     def runs(self, method: str, budget: int) -> pd.DataFrame:
         """Rows of the frame of one method at one budget.

@@ -706,3 +706,24 @@ def test_a_comparison_resamples_no_run_that_an_interval_has_resampled():
     before = sum(asked)
     compare(study, "score", *names[:2], 10)
     assert before > 0 and sum(asked) == before
+
+
+def test_a_study_at_some_of_its_budgets_is_that_of_these_budgets():
+    wobble = lambda draw, seed: 0.01 * draw - 0.002 * seed  # noqa: E731
+    whole = study_of({"a": ("ssl", {10: 0.5, 20: 0.6, 40: 0.7}), "b": ("classical", {10: 0.4, 20: 0.5})}, wobble)
+    part = whole.at(10, 40)
+    assert part.budgets == [10, 40] and whole.budgets == [10, 20, 40]
+    assert len(part.predictions) == len(part.frame) == (whole.frame["budget"] != 20).sum()
+    for budget in (10, 40):
+        assert part.interval("score", "a", budget) == whole.interval("score", "a", budget)
+    with pytest.raises(ValueError, match="no run of 'a' at 20"):
+        part.runs("a", 20)
+
+
+def test_one_more_metric_scores_what_the_runs_predicted():
+    wobble = lambda draw, seed: 0.01 * draw  # noqa: E731
+    study = study_of({"a": ("classical", {10: 0.5})}, wobble)
+    more = study.scored("double", Metric(lambda said, weights=None: 2 * stated_score(said, weights)))
+    assert more.frame["double"].tolist() == (2 * study.frame["score"]).tolist()
+    assert more.interval("double", "a", 10) == pytest.approx(2 * np.array(study.interval("score", "a", 10)))
+    assert "double" not in study.metrics and "double" not in study.frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Number
@@ -147,9 +147,15 @@ def _tidy_column(column: pd.Series) -> pd.Series:
         once = values.dropna().unique()
     if len(once) and all(isinstance(value, Number | Decimal) and not isinstance(value, bool) for value in once):
         return values if isinstance(column.dtype, pd.CategoricalDtype) else values.astype(np.float64)
-    tidied = {value: value.strip() or None if isinstance(value, str) else value for value in once}
-    tidy = values.map(tidied).astype(object)
-    return tidy.where(tidy.notna(), None)
+    return _each(values, lambda value: value.strip() or None if isinstance(value, str) else value)
+
+
+def _each(values: pd.Series, change: Callable[[object], object]) -> pd.Series:
+    """Change every known value, None where it is missing; cells of equal value share one object."""
+    codes, known = pd.factorize(values)
+    changed = np.empty(len(known) + 1, dtype=object)  # the last, None, is where the codes are -1
+    changed[:-1] = [change(value) for value in known]
+    return pd.Series(changed[codes], values.index, dtype=object, name=values.name)
 
 
 def seconds_of(table: Table, column: str) -> tuple[np.ndarray, pd.Timestamp | None]:
@@ -241,9 +247,7 @@ def words_of(column: pd.Series) -> pd.Series:
         whole = isinstance(value, float | np.floating) and np.isfinite(value) and value == int(value)
         return str(int(value)) if whole else str(value)
 
-    values = column.astype(object)
-    known = values.dropna().unique()
-    return values.map({value: word(value) for value in known}).astype(object).where(values.notna(), None)
+    return _each(column.astype(object), word)
 
 
 def numbers_of(table: Table, column: str, mend: str = "correct it, or list the column as categorical") -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Pretexts for rows of a table: recognise a corrupted copy (SCARF), or restore what was corrupted."""
+"""The pretext for rows of a table: restore what was corrupted."""
 
 import math
 
@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from sslbook.encoders.rows import MLP
-from sslbook.pretext.simclr import nt_xent, nt_xent_reference
 
 
 class Corruption(nn.Module):
@@ -41,34 +40,6 @@ class Corruption(nn.Module):
         return torch.where(chosen, self.values.gather(0, donor), rows), chosen
 
 
-class SCARF(nn.Module):
-    """Recognise each row among the others of the batch from a corrupted copy (Bahri et al. 2022).
-
-    Parameters
-    ----------
-    encoder : reads rows.
-    corruption : of the second view; the first is the row itself.
-    temperature : see ``nt_xent``; 1 in the paper.
-    """
-
-    def __init__(self, encoder: MLP, corruption: Corruption, temperature: float = 1.0):
-        super().__init__()
-        self.encoder, self.corruption, self.temperature = encoder, corruption, temperature
-        width = encoder.out_features
-        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
-
-    def forward(self, rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        both = torch.cat([rows, self.corruption(rows, generator)])
-        a, b = self.head(self.encoder(both)).chunk(2)
-        return a, b
-
-    def loss(self, a: Tensor, b: Tensor) -> Tensor:
-        return nt_xent(a, b, self.temperature)
-
-    def reference_values(self, batch_size: int) -> dict[str, float]:
-        return nt_xent_reference(batch_size, self.temperature)
-
-
 class MaskedFeatures(nn.Module):
     """Restore the features that were replaced, and only those count (Yoon et al. 2020 restore all of them).
 
@@ -90,15 +61,6 @@ class MaskedFeatures(nn.Module):
     def loss(self, error: Tensor, hidden: Tensor) -> Tensor:
         """Mean squared error of the hidden features; both (n, d)."""
         return (error * hidden).sum() / hidden.sum().clamp(min=1)
-
-    @torch.no_grad()
-    def reconstruction_error(self, rows: Tensor, generator: torch.Generator, repeats: int = 10) -> Tensor:
-        """How badly the hidden features of each row are restored, shape (n,): an anomaly score that needs no label."""
-        total = 0
-        for _ in range(repeats):
-            error, hidden = self(rows, generator)
-            total = total + (error * hidden).sum(dim=1) / hidden.sum(dim=1).clamp(min=1)
-        return total / repeats
 
     def reference_values(self, batch_size: int) -> dict[str, float]:
         """Always guessing the mean of a standardised column."""

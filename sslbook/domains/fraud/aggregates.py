@@ -13,7 +13,7 @@ Columns = Iterator[tuple[str, np.ndarray]]
 DEVIATIONS = ("largest", "mean", "above_1", "above_3", "above_7", "sum_3")  # columns of ``EntityDays.deviations``
 
 
-def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
+def card_aggregates(table: Transactions, days: EntityDays, rows: np.ndarray | slice = slice(None)) -> pd.DataFrame:
     """What a fraud analyst would know of a card at the end of a day.
 
     Counts, sums and means over 1, 7 and 30 days; today against the card's own month; payments whose category, place or
@@ -25,12 +25,13 @@ def card_aggregates(table: Transactions, days: EntityDays) -> pd.DataFrame:
     ----------
     table : payments with the number ``amount``, categories, an entity, and ``merchant`` among the details where known.
     days : ``EntityDays(table.everything.entities, table.everything.days)``
+    rows : numbers of the card-days wanted; all, if not given.
 
     Returns
     -------
-    float32 frame of some 140 columns, one row per card and day with payments, in the order of ``days``.
+    float32 frame of some 140 columns, one row per card and day with payments, in the order of ``rows`` or ``days``.
     """
-    narrow = {name: values.astype(np.float32) for name, values in _columns(table, days)}  # wide ones fill a gigabyte
+    narrow = {name: values[rows].astype(np.float32) for name, values in _columns(table, days)}  # wide ones fill a GB
     return pd.DataFrame(narrow, copy=False)
 
 

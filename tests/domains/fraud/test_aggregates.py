@@ -186,6 +186,12 @@ class TestColumns:
             min(mine["time"].diff().fillna(30 * 86_400)[mine["day"] == day]) + 60))  # fmt: skip
 
 
+def test_of_some_card_days_only(payments, aggregates):
+    events, some = payments.everything, np.array([7, 3, 250])
+    found = card_aggregates(payments, EntityDays(events.entities, events.days), some)
+    assert list(found) == list(aggregates) and (found.to_numpy() == aggregates.iloc[some].to_numpy()).all()
+
+
 def test_rarity_of_a_payment_is_that_of_its_fields_together(payments, aggregates):
     events = payments.everything
     gap = np.log(time_since_last(events.time, events.entities) + 60).astype(int)
