@@ -43,33 +43,36 @@ def _log(amounts: pd.Series) -> pd.Series:
 def expected_loss(
     labels: np.ndarray, scores: np.ndarray, owed: np.ndarray, approved: float, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """What approved borrowers who do not pay owe, for each borrower who asks.
+    """Money lost of each 100 asked for, if a share of the money is approved, to the lowest scores first.
+
+    Shares are of money, not of people: who approves by people does best by refusing large sums, whatever the risk.
 
     Parameters
     ----------
     labels : int array, shape (n,), 1 = did not pay.
-    scores : float array, shape (n,) or (n, 2), of which column 1 counts; the lowest are approved, ties by their share.
-    owed : float array, shape (n,), lost when not paid.
-    approved : share of all who ask, from 0 to 1.
+    scores : float array, shape (n,) or (n, 2), of which column 1 counts; of equal scores an equal part is approved.
+    owed : float array, shape (n,), not below 0, lost when not paid.
+    approved : share of all money asked for, from 0 to 1; who is on the edge is approved in part.
     weights : optional array, shape (replicates, n), how often each borrower is drawn.
 
     Returns
     -------
-    array, shape (replicates,), or a scalar without weights, in the currency of ``owed``.
+    array, shape (replicates,), or a scalar without weights, from 0 to 100.
     """
     scores = scores[:, 1] if scores.ndim == 2 else scores
     order = np.argsort(scores, kind="stable")
     starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))  # of those with one score
-    w = np.ones((1, len(labels))) if weights is None else weights
-    asked, lost = (np.add.reduceat(each[:, order], starts, axis=1) for each in (w, w * np.where(labels == 1, owed, 0)))
+    money = owed if weights is None else weights * owed
+    money = np.atleast_2d(money)[:, order]
+    asked, lost = (np.add.reduceat(each, starts, axis=1) for each in (money, money * (labels[order] == 1)))
     room = approved * asked.sum(axis=1, keepdims=True) - (np.cumsum(asked, axis=1) - asked)
     share = np.clip(room / np.where(asked > 0, asked, 1), 0, 1)
-    value = (lost * share).sum(axis=1) / asked.sum(axis=1)
+    value = 100 * (lost * share).sum(axis=1) / asked.sum(axis=1)
     return value[0] if weights is None else value
 
 
 def credit_metrics(labels: np.ndarray, owed: np.ndarray, approved: float) -> dict[str, Metric]:
-    """AUC, and the expected loss at an approval rate (lower is better); see ``expected_loss``."""
+    """AUC, and the expected loss at an approval rate of money (lower is better); see ``expected_loss``."""
 
     def loss(said: Prediction, weights: np.ndarray | None = None) -> np.ndarray:
         return expected_loss(labels, said.scores, owed, approved, weights)

@@ -1,12 +1,12 @@
 """The alert queue: which cards are reviewed, and what that brings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from sslbook.metrics.base import Metric
-from sslbook.metrics.classification import Prediction, average_precision, recall_at_false_positive_rate
+from sslbook.metrics.classification import Prediction, average_precision
 
 
 def rank_card_days(
@@ -112,28 +112,27 @@ def alert_outcomes(
 
 
 def card_day_metrics(
-    labels: np.ndarray, days: np.ndarray, entities: np.ndarray, amounts: np.ndarray, cost_per_review: float, k: int,
-    rate: float = 0.001,
+    labels: np.ndarray, days: np.ndarray, entities: np.ndarray, amounts: np.ndarray, spent: np.ndarray,
+    cost_per_review: float, k: int,
 ) -> dict[str, Metric]:  # fmt: skip
-    """What a study of card-days reports: average precision, cards found, money saved, recall at few false alarms.
+    """What a study of card-days reports: average precision, cards found, and money saved by two ways to queue.
 
     Parameters
     ----------
     labels, days, entities, amounts : as for ``rank_card_days``, of the test.
+    spent : array, shape (n,), all money that went through the card that day, fraud or not. In ``money_by_amount`` the
+        queue is by score times this: what a review is expected to save, where the score is a probability.
     cost_per_review : in the currency of ``amounts``.
     k : cards that can be reviewed in a day.
-    rate : largest share of the honest card-days that may be flagged, for the recall.
     """
 
-    def queue(said: Prediction, weights: np.ndarray | None) -> pd.DataFrame:
-        return alert_outcomes(rank_card_days(labels, said.scores, days, entities, amounts), k, cost_per_review, weights)
-
-    def metric(score: Callable, *given: object) -> Metric:
-        return Metric(lambda said, weights=None: score(labels, said.scores, *given, weights))
+    def queue(said: Prediction, weights: np.ndarray | None, column: str, times: np.ndarray | float = 1.0) -> np.ndarray:
+        card_days = rank_card_days(labels, said.scores[:, 1] * times, days, entities, amounts)
+        return alert_outcomes(card_days, k, cost_per_review, weights)[column].to_numpy()
 
     return {
-        "average_precision": metric(average_precision),
-        f"cards_found_at_{k}": Metric(lambda said, w=None: queue(said, w)["frauds_found"].to_numpy()),
-        f"money_saved_at_{k}": Metric(lambda said, w=None: queue(said, w)["money_saved"].to_numpy()),
-        f"recall_at_{rate:.1%}": metric(recall_at_false_positive_rate, rate),
+        "average_precision": Metric(lambda said, w=None: average_precision(labels, said.scores, w)),
+        f"cards_found_at_{k}": Metric(lambda said, w=None: queue(said, w, "frauds_found")),
+        f"money_saved_at_{k}": Metric(lambda said, w=None: queue(said, w, "money_saved")),
+        f"money_by_amount_at_{k}": Metric(lambda said, w=None: queue(said, w, "money_saved", spent)),
     }

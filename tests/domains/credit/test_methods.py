@@ -15,30 +15,38 @@ def case(n: int = 300, seed: int = 0):
     return rng.integers(0, 2, n), rng.random(n).round(1), rng.gamma(1, 100, n)
 
 
-def by_hand(labels, scores, owed, approved, seed=0):
-    """The mean over many random orders of those with one score."""
-    values = []
-    for draw in range(400):
-        order = np.lexsort((np.random.default_rng([seed, draw]).random(len(scores)), scores))
-        taken = order[: int(approved * len(scores))]
-        values.append((owed * labels)[taken].sum() / len(scores))
-    return np.mean(values)
+def by_hand(labels, scores, owed, approved):
+    """Dollar by dollar: all of a lower score first, of those with one score an equal part of each."""
+    room, lost = approved * owed.sum(), 0.0
+    for score in np.unique(scores):
+        group = scores == score
+        part = min(1.0, room / owed[group].sum())
+        lost += part * owed[group & (labels == 1)].sum()
+        room -= part * owed[group].sum()
+    return 100 * lost / owed.sum()
 
 
 @pytest.mark.parametrize("approved", [0.1, 0.5, 0.8, 1.0])
-def test_expected_loss_is_the_mean_over_orders_of_equal_scores(approved):
+def test_expected_loss_goes_through_the_scores_dollar_by_dollar(approved):
     labels, scores, owed = case()
     found = credit.expected_loss(labels, scores, owed, approved)
-    assert found == pytest.approx(by_hand(labels, scores, owed, approved), rel=0.02)
+    assert found == pytest.approx(by_hand(labels, scores, owed, approved))
     assert credit.expected_loss(labels, np.stack([1 - scores, scores], 1), owed, approved) == found
 
 
 def test_expected_loss_in_closed_form():
     labels, owed = np.array([0, 1, 0, 1]), np.array([10.0, 20, 30, 40])
     order = np.array([0.1, 0.2, 0.3, 0.4])
-    assert [credit.expected_loss(labels, order, owed, a) for a in (0, 0.25, 0.5, 1)] == [0, 0, 5, 15]
-    assert credit.expected_loss(labels, order, owed, 0.375) == 2.5, "half of the second"
-    assert credit.expected_loss(labels, np.zeros(4), owed, 0.5) == 7.5
+    assert [credit.expected_loss(labels, order, owed, a) for a in (0, 0.1, 0.3, 0.6, 1)] == [0, 0, 20, 20, 60]
+    assert credit.expected_loss(labels, order, owed, 0.2) == 10, "half of the second"
+    assert credit.expected_loss(labels, np.zeros(4), owed, 0.5) == 30
+    assert credit.expected_loss(labels, order, owed * [1, 1, 0, 1], 1) == pytest.approx(600 / 7), "nothing owed"
+
+
+def test_refusing_large_sums_does_not_pay_by_itself():
+    rng = np.random.default_rng(0)
+    owed, labels = rng.lognormal(5, 1.5, 20_000), (rng.random(20_000) < 0.2).astype(int)
+    assert credit.expected_loss(labels, owed, owed, 0.8) == pytest.approx(0.8 * 20, rel=0.1)
 
 
 def test_a_borrower_of_weight_two_is_two():

@@ -10,7 +10,7 @@ from sslbook.domains.fraud.alerts import (
     rank_card_days,
 )
 from sslbook.metrics.base import bootstrap_weights
-from sslbook.metrics.classification import Prediction, average_precision, recall_at_false_positive_rate
+from sslbook.metrics.classification import Prediction, average_precision
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -119,15 +119,15 @@ def test_metrics_of_card_days_are_bound_to_their_test():
     case = payments()
     labels, scores, days, entities = (case[name] for name in ("labels", "scores", "days", "entities"))
     said = Prediction(np.stack([1 - scores, scores], axis=1), (scores > 1).astype(int))
-    amounts = np.random.default_rng(1).exponential(80, len(labels))
-    metrics = card_day_metrics(labels, days, entities, amounts, 5.0, k=7, rate=0.02)
-    assert list(metrics) == ["average_precision", "cards_found_at_7", "money_saved_at_7", "recall_at_2.0%"]
+    amounts, spent = np.random.default_rng(1).exponential(80, (2, len(labels)))
+    metrics = card_day_metrics(labels, days, entities, amounts, spent, 5.0, k=7)
+    assert list(metrics) == ["average_precision", "cards_found_at_7", "money_saved_at_7", "money_by_amount_at_7"]
     assert all(metric.higher_is_better for metric in metrics.values())
     for weights in (None, bootstrap_weights(400, 5, groups=entities)):
         queue = alert_outcomes(rank_card_days(labels, scores, days, entities, amounts), 7, 5.0, weights)
+        by_amount = alert_outcomes(rank_card_days(labels, scores * spent, days, entities, amounts), 7, 5.0, weights)
         found = [metric(said, weights) for metric in metrics.values()]
-        expected = [average_precision(labels, scores, weights),
-                    queue["frauds_found"],
-                    queue["money_saved"],
-                    recall_at_false_positive_rate(labels, scores, 0.02, weights)]  # fmt: skip
+        expected = [average_precision(labels, scores, weights), queue["frauds_found"], queue["money_saved"],
+                    by_amount["money_saved"]]  # fmt: skip
         np.testing.assert_array_equal(found, [np.atleast_1d(value) for value in expected])
+    assert not np.allclose(found[2], found[3])
