@@ -127,8 +127,12 @@ class Chapter:
     @property
     def full_claims(self) -> list[Claim]:
         """Those of the full study, which has real data but where a page draws its own."""
-        sources = {dataset: "real" if dataset in catalog() else "simulated" for dataset in self.FULL}
-        return [claim for data, figures in self.FULL.items() for claim in claims_of(sources[data], {data: figures})]
+        drawn = self.SIMULATED.keys() - self.REAL.keys()
+        return [
+            claim
+            for data, figures in self.FULL.items()
+            for claim in claims_of("simulated" if data in drawn else "real", {data: figures})
+        ]
 
     def test_committed_records_keep_to_the_claims(self):
         claims = [claim for claim in self.claims if claim.source == "real" or claim.dataset not in catalog()]
