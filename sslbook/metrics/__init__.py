@@ -11,7 +11,6 @@ from sslbook.metrics.classification import (
     classification_metrics,
     macro_average_precision,
     rare_finding_metrics,
-    recall_at_false_positive_rate,
     roc_auc,
 )
 from sslbook.metrics.ranking import Ranks, hit_rate_at_k, mrr, ndcg_at_k, recall_at_k, target_ranks

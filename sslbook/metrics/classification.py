@@ -92,26 +92,10 @@ def macro_average_precision(labels: np.ndarray, scores: np.ndarray, weights: np.
     return np.nanmean(each, axis=0)
 
 
-def recall_at_false_positive_rate(
-    labels: np.ndarray, scores: np.ndarray, rate: float = 0.001, weights: np.ndarray | None = None
-) -> np.ndarray:
-    """Largest share of the findings above a threshold that at most a share ``rate`` of the other cases exceeds.
-
-    Parameters and return value are those of ``average_precision``; cases of equal score stand on one side together.
-    """
-    found, alarms = _ranked_sums(labels, scores, weights)
-    negative = np.asarray(labels) != 1
-    total = negative.sum() if weights is None else weights @ negative.astype(float)
-    reached = np.where(alarms <= np.reshape(rate * total, (-1, 1)) * (1 + 1e-9), found, 0).max(axis=1)
-    with np.errstate(invalid="ignore"):
-        value = reached / found[:, -1]
-    return value[0] if weights is None else value
-
-
 def _ranked_sums(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Weight of findings and of false alarms at each threshold that reaches a finding, both (replicates, thresholds).
 
-    The thresholds fall; only scores that a finding has are thresholds, which is all that the metrics need.
+    The thresholds fall; only scores that a finding has are thresholds, which is all that the metric needs.
     """
     scores = scores[:, 1] if scores.ndim == 2 else scores
     w = np.ones((1, len(labels))) if weights is None else weights
