@@ -68,16 +68,16 @@ class History:
 
 
 def default_precision(kind: str | Mapping[str, str] = "pictures") -> str:
-    """bfloat16 for pictures where the hardware computes in it, else float32 (bfloat16 that is emulated is slower).
+    """bfloat16 for pictures and items where the hardware computes in it, else float32 (emulated, it is slower).
 
-    Rows of a table and histories take float32: their matrices are small, and a recurrent network is slower in bfloat16.
+    Rows of a table and events take float32: their matrices are small, and a recurrent network is slower in bfloat16.
     Cases with a picture among their streams count as pictures.
 
     Parameters
     ----------
     kind : what is read, see ``sslbook.augment.reads``.
     """
-    if "pictures" not in ([kind] if isinstance(kind, str) else kind.values()):
+    if not {"pictures", "items"} & set([kind] if isinstance(kind, str) else kind.values()):
         return "32-true"
     if torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.get_device_capability() >= (8, 0) else "16-mixed"

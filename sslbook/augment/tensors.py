@@ -28,7 +28,7 @@ def to_tensor(pictures: np.ndarray, device: str | torch.device = "cpu") -> Tenso
 
 
 def reads(network: Any) -> str | Mapping[str, str]:
-    """What a network says it reads: "pictures" or "numbers", or one of them for each stream of a case.
+    """What a network says it reads: "pictures", "items" or "numbers", or one of them for each stream of a case.
 
     A network says it by its attribute ``reads``; an objective reads what its encoder does.
     """

@@ -69,6 +69,8 @@ class ItemTransformer(nn.Module):
         to read large ones.
     """
 
+    reads = "items"
+
     def __init__(
         self, n_items: int, width: int = 64, layers: int = 2, heads: int = 2, longest: int = 50,
         share_dropped: float = 0.3, causal: bool = True, input_scale: float = 24.0,

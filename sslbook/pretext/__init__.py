@@ -10,6 +10,7 @@ from sslbook.pretext.items import (
     HistoryContrast,
     ItemObjective,
     MaskedItem,
+    NextBasket,
     NextItem,
     altered,
     sampled_cross_entropy,

@@ -137,6 +137,31 @@ class MaskedItem(ItemObjective):
         return torch.where(hidden, self.encoder.n_items, histories), torch.where(hidden, histories, -1)
 
 
+class NextBasket(ItemObjective):
+    """Say at the end of every basket what is in the next one, in whatever order: one softmax over the catalogue.
+
+    Reads histories with a mask behind every basket, as of ``sslbook.domains.shop.item_histories``, and compares with
+    all items, so ``negatives`` plays no part. A basket counts once, evenly over its items.
+    """
+
+    def forward(self, histories: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Sum of the losses of each history's baskets but the first, and their number, both shape (n,)."""
+        histories = trim(histories)
+        ends = histories == self.encoder.n_items
+        asked = (histories >= 0) & ~ends & (ends.cumsum(dim=1) > 0)
+        before = ends.flatten().cumsum(0).view(ends.shape)[asked] - 1  # the end that each item follows
+        states = self.encoder.states(histories, generator)[ends].float()
+        chance = F.log_softmax(states @ self.encoder.item_vectors.T, dim=1)
+        share = 1 / torch.bincount(before, minlength=len(states))[before]
+        sums = torch.stack([-share * chance[before, histories[asked].long()], share], dim=1)
+        total = torch.zeros(len(histories), 2, device=sums.device).index_add(0, asked.nonzero()[:, 0], sums)
+        return total[:, 0], total[:, 1]
+
+    def reference_values(self, batch_size: int) -> dict[str, float]:
+        """All items equally likely."""
+        return {"chance": math.log(self.encoder.n_items)}
+
+
 class HistoryContrast(NextItem):
     """Next item, and two altered views of one history should agree: CL4SRec (Xie et al. 2022).
 

@@ -385,5 +385,5 @@ def test_a_network_is_trained_on_pictures_with_numbers():
 
 def test_a_picture_among_the_streams_sets_the_precision():
     alone = default_precision("pictures")
-    assert default_precision({"picture": "pictures", "numbers": "numbers"}) == alone
+    assert default_precision({"picture": "pictures", "numbers": "numbers"}) == alone == default_precision("items")
     assert default_precision({"rows": "numbers"}) == default_precision("numbers") == "32-true"

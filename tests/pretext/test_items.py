@@ -12,7 +12,15 @@ from sslbook.encoders.features import encode
 from sslbook.encoders.items import ItemTransformer
 from sslbook.parallel import map_all
 from sslbook.pretext import items as items_module
-from sslbook.pretext.items import HistoryContrast, MaskedItem, NextItem, altered, sampled_cross_entropy, trim
+from sslbook.pretext.items import (
+    HistoryContrast,
+    MaskedItem,
+    NextBasket,
+    NextItem,
+    altered,
+    sampled_cross_entropy,
+    trim,
+)
 from sslbook.pretext.simclr import nt_xent
 from sslbook.train import pretrain, save_checkpoint
 
@@ -589,3 +597,58 @@ def test_checkpoint_of_other_settings(tmp_path, other, named):
     run(popularity())
     with pytest.raises(ValueError, match=rf"run\.ckpt.*another.*{named}.*delete it"):
         run(**{"popularity": popularity()} | other)
+
+
+# ------------------------------------------------------------------------------------------------------- next basket
+
+
+VISITS = [[[3, 5], [7], [1, 2, 3]], [[4]], [[6, 6], [8, 9]], []]
+
+
+def visited(visits: list[list[list[int]]], longest: int = 12) -> torch.Tensor:
+    """Histories with the mask behind every basket."""
+    rows = [[code for basket in row for code in [*basket, N_ITEMS]] for row in visits]
+    return torch.tensor([[*row, *[-1] * (longest - len(row))] for row in rows], dtype=torch.int32)
+
+
+def test_next_basket_equals_a_loop_over_baskets():
+    objective, histories = new_objective(NextBasket), visited(VISITS)
+    total, count = objective(histories, generator())
+    states = objective.encoder.states(trim(histories))
+    for i, row in enumerate(VISITS):
+        ends = torch.tensor([len(basket) + 1 for basket in row]).cumsum(0) - 1
+        losses = [
+            F.cross_entropy(objective.encoder.item_vectors @ states[i, end], torch.tensor(item)).item() / len(basket)
+            for end, basket in zip(ends, row[1:], strict=False)
+            for item in basket
+        ]
+        assert total[i].item() == pytest.approx(sum(losses), abs=1e-5)
+        assert count[i].item() == pytest.approx(max(0, len(row) - 1))
+    assert objective.loss(total, count).item() == pytest.approx(total.sum().item() / 3, rel=1e-5)
+
+
+def test_the_order_in_the_next_basket_does_not_count():
+    objective = new_objective(NextBasket)
+    one, other = (objective(visited([[[3, 5], basket]]), generator())[0] for basket in ([1, 2, 9], [9, 1, 2]))
+    assert torch.allclose(one, other)
+
+
+def test_equal_scores_cost_the_logarithm_of_the_catalogue():
+    objective = new_objective(NextBasket)
+    with torch.no_grad():
+        objective.encoder.items.weight.zero_()
+    total, count = objective(visited(VISITS), generator())
+    chance = objective.reference_values(4)["chance"]
+    assert objective.loss(total, count).item() == pytest.approx(chance) == math.log(N_ITEMS)
+
+
+def test_what_follows_a_basket_is_learnt():
+    """Item 1 is always followed by 2 and 3, and 4 by 5 and 6; the visit of a single item says which."""
+    rows = visited([[[1], [3, 2]], [[4], [5, 6]], [[1], [2, 3]], [[4], [6, 5]]] * 8)
+    objective = new_objective(NextBasket)
+    pretrain(objective, rows.numpy(), 60, 8, 1e-2, seed=0, progress=False)
+    scores = (
+        encode(objective.encoder, visited([[[1]], [[4]]]).numpy()) @ objective.encoder.item_vectors.detach().numpy().T
+    )
+    best = [set(map(int, np.argsort(-row)[:2])) for row in scores]
+    assert best == [{2, 3}, {5, 6}]

@@ -239,14 +239,20 @@ class Holdout:
         return f"Holdout({self.history.name}: {self.targets.nnz} targets of {len(self.users)} users)"
 
 
-def item_histories(log: Interactions, longest: int = 50) -> np.ndarray:
-    """Return the last ``longest`` items of every user, in order, -1 behind the last; int32 (n_users, longest)."""
-    ends = log.bounds[1:]
-    from_end = ends[log.users] - 1 - np.arange(len(log))
+def item_histories(log: Interactions, longest: int = 50, ends: bool = False) -> np.ndarray:
+    """Return the last ``longest`` items of every user, in order, -1 behind the last; int32 (n_users, longest).
+
+    With ``ends``, the code n_items stands behind every basket, and counts as an item of the history.
+    """
+    users, items = log.users, log.items
+    if ends:
+        last = np.flatnonzero(np.diff(log.basket, append=-1)) + 1
+        users, items = np.insert(users, last, users[last - 1]), np.insert(items, last, log.n_items)
+    from_end = np.searchsorted(users, users, side="right") - 1 - np.arange(len(users))
     kept = from_end < longest
-    place = np.minimum(np.diff(log.bounds), longest)[log.users] - 1 - from_end
+    place = np.minimum(np.bincount(users, minlength=log.n_users), longest)[users] - 1 - from_end
     out = np.full((log.n_users, longest), -1, np.int32)
-    out[log.users[kept], place[kept]] = log.items[kept]
+    out[users[kept], place[kept]] = items[kept]
     return out
 
 

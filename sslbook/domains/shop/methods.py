@@ -234,12 +234,16 @@ def cooccurrence_vectors(history: Interactions, window: int = 3, size: int = 48,
 
 @dataclass
 class Pretrained:
-    """A pretrained encoder of histories as a recommender; ``fit`` encodes the histories and trains nothing."""
+    """A pretrained encoder of histories as a recommender; ``fit`` encodes the histories and trains nothing.
+
+    ``ends`` : as for ``item_histories``, for an encoder that was pretrained so.
+    """
 
     encoder: ItemTransformer
+    ends: bool = False
 
     def fit(self, history: Interactions) -> Pretrained:
-        histories = item_histories(history, self.encoder.longest)
+        histories = item_histories(history, self.encoder.longest, self.ends)
         by_length = np.argsort((histories >= 0).sum(axis=1), kind="stable")  # batches without much padding
         self.users = np.empty((len(histories), self.encoder.out_features), np.float32)
         self.users[by_length] = encode(self.encoder, histories[by_length])

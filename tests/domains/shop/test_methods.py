@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sslbook.data.card import own_data_card
-from sslbook.domains.shop.data import Interactions
+from sslbook.domains.shop.data import Interactions, item_histories
 from sslbook.domains.shop.methods import (
     EASE,
     Blend,
@@ -288,6 +288,9 @@ def test_a_pretrained_encoder_reads_the_last_items_of_its_users():
     torch.manual_seed(0)
     log, network = shop(), ItemTransformer(N_ITEMS, width=8, longest=4)
     scores = Pretrained(network).fit(log).score(np.array([5, 2]))
+    marked = Pretrained(network, ends=True).fit(log).score(np.array([5]))[0]
+    with_ends = item_histories(log, 4, ends=True)[[5]]
+    np.testing.assert_allclose(marked, item_scores(network, with_ends)[0], rtol=1e-4, atol=1e-6)
     for user, row in zip((5, 2), scores, strict=True):
         last = log.items[log.users == user][-4:]
         np.testing.assert_allclose(row, item_scores(network, last[None].astype(np.int32))[0], rtol=1e-4, atol=1e-6)
