@@ -13,5 +13,5 @@ from sslbook.metrics.classification import (
     rare_finding_metrics,
     roc_auc,
 )
-from sslbook.metrics.ranking import Ranks, hit_rate_at_k, mrr, ndcg_at_k, recall_at_k, target_ranks
+from sslbook.metrics.ranking import Ranks, hit_rate_at_k, ndcg_at_k, recall_at_k, target_ranks
 from sslbook.metrics.segmentation import confusion_counts, found_regions, iou, mean_iou, region_counts, region_recall

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.special import digamma
 
 
 @dataclass(frozen=True)
@@ -168,17 +167,6 @@ def ndcg_at_k(ranks: Ranks, k: int = 10) -> np.ndarray:
     gain = np.concatenate([[0.0], np.cumsum(1 / np.log2(2 + np.arange(k)))])
     mean = (gain[np.minimum(ranks.last, k)] - gain[np.minimum(ranks.first - 1, k)]) / (ranks.last - ranks.first + 1)
     return ranks.sums(mean) / gain[np.minimum(ranks.targets, k)]
-
-
-def mrr(ranks: Ranks) -> np.ndarray:
-    """One over the place of the foremost target of the row, float array (rows,)."""
-    first, last, targets = ranks.foremost()
-    value = (digamma(last + 1) - digamma(first)) / (last - first + 1)
-    for i in np.flatnonzero(targets > 1):
-        places = np.arange(last[i] - first[i] - targets[i] + 3)
-        later = _none_among(places, last[i] - first[i] + 1, targets[i])
-        value[i] = (-np.diff(later) / (first[i] + places[:-1])).sum()
-    return value
 
 
 def _none_among(drawn: np.ndarray, size: np.ndarray, targets: np.ndarray) -> np.ndarray:

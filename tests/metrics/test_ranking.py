@@ -12,7 +12,6 @@ from sslbook.metrics.ranking import (
     candidate_scores,
     draw_negatives,
     hit_rate_at_k,
-    mrr,
     ndcg_at_k,
     recall_at_k,
     sampled_ranks,
@@ -20,7 +19,7 @@ from sslbook.metrics.ranking import (
     top_items,
 )
 
-METRICS = {"ndcg": ndcg_at_k, "hit": hit_rate_at_k, "recall": recall_at_k, "mrr": lambda ranks, k: mrr(ranks)}
+METRICS = {"ndcg": ndcg_at_k, "hit": hit_rate_at_k, "recall": recall_at_k}
 
 
 def ranks_of(scores: np.ndarray, targets: np.ndarray, excluded: np.ndarray | None = None) -> Ranks:
@@ -33,7 +32,7 @@ def brute_force(scores: np.ndarray, targets: set[int], excluded: set[int], k: in
     """Mean of the metrics over all orders that agree with the scores."""
     candidates = [i for i in range(len(scores)) if i not in excluded]
     lists = [o for o in permutations(candidates) if all(scores[a] >= scores[b] for a, b in zip(o, o[1:], strict=False))]
-    found = {"ndcg": [], "hit": [], "recall": [], "mrr": []}
+    found = {"ndcg": [], "hit": [], "recall": []}
     for order in lists:
         places = sorted(order.index(t) + 1 for t in targets)
         hits = [p for p in places if p <= k]
@@ -41,7 +40,6 @@ def brute_force(scores: np.ndarray, targets: set[int], excluded: set[int], k: in
         found["ndcg"].append(sum(1 / np.log2(1 + p) for p in hits) / ideal)
         found["hit"].append(bool(hits))
         found["recall"].append(len(hits) / len(targets))
-        found["mrr"].append(1 / places[0])
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
@@ -68,7 +66,6 @@ def test_constant_scores_hit_with_chance_k_of_n(k):
     ranks = ranks_of(np.zeros((40, 40)), np.eye(40))
     assert hit_rate_at_k(ranks, k) == pytest.approx(np.full(40, k / 40), abs=1e-15)
     assert recall_at_k(ranks, k) == pytest.approx(np.full(40, k / 40), abs=1e-15)
-    assert mrr(ranks) == pytest.approx((1 / np.arange(1, 41)).mean())
 
 
 def test_ranks_of_a_table_by_hand():
@@ -81,8 +78,8 @@ def test_ranks_of_a_table_by_hand():
 
 def test_one_target_has_the_textbook_metrics():
     ranks = ranks_of(np.arange(20, 0, -1.0)[None], np.eye(20)[[3]])
-    assert [m(ranks, 10)[0] for m in METRICS.values()] == pytest.approx([1 / np.log2(5), 1, 1, 1 / 4])
-    assert [m(ranks, 3)[0] for m in METRICS.values()] == pytest.approx([0, 0, 0, 1 / 4])
+    assert [m(ranks, 10)[0] for m in METRICS.values()] == pytest.approx([1 / np.log2(5), 1, 1])
+    assert [m(ranks, 3)[0] for m in METRICS.values()] == pytest.approx([0, 0, 0])
 
 
 def test_scores_are_not_changed():

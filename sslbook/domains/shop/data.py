@@ -261,15 +261,8 @@ def read_log(
 ) -> tuple[pd.DataFrame, pd.Timestamp | None]:
     """Return one row per event, in the order of the source, and the midnight that times count from, if they are dates.
 
-    Parameters
-    ----------
-    columns : name of the column of each role (user, item, time, title, price, quantity); None where there is none.
-    notes : what each rule found is added to it.
-
-    Returns
-    -------
-    DataFrame with columns user, item (str), time (float64, seconds), and title (str or None), price, quantity
-    (float64) where they are given; Timestamp or None
+    ``columns`` names the column of each role, None where there is none; what each rule found is added to ``notes``. The
+    frame has user, item (str), time (float64, seconds), and title (str or None), price, quantity where they are given.
     """
     for role in ("user", "item", "time"):
         if columns[role] is None:

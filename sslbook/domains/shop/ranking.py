@@ -26,7 +26,7 @@ class Ranking:
     Attributes
     ----------
     k, users : length of the list, int64 array (m,)
-    ndcg, hit, recall, mrr : float arrays (m,), see ``sslbook.metrics``.
+    ndcg, hit, recall : float arrays (m,), see ``sslbook.metrics``.
     revenue, worth : float arrays (m,), price of the targets among the first k, and of all targets; the price of an item
         is its median in the history, and a target without one does not count.
     top : int64 array (m, k), the items recommended, best first, ties by their codes; -1 where fewer than k are left.
@@ -40,7 +40,6 @@ class Ranking:
     ndcg: np.ndarray
     hit: np.ndarray
     recall: np.ndarray
-    mrr: np.ndarray
     revenue: np.ndarray
     worth: np.ndarray
     top: np.ndarray
@@ -53,7 +52,7 @@ class Ranking:
         worth = self.worth.sum()
         return pd.Series({
             f"ndcg_at_{self.k}": self.ndcg.mean(), f"hit_rate_at_{self.k}": self.hit.mean(),
-            f"recall_at_{self.k}": self.recall.mean(), "mrr": self.mrr.mean(),
+            f"recall_at_{self.k}": self.recall.mean(),
             f"revenue_at_{self.k}": self.revenue.sum() / worth if worth > 0 else np.nan,
             "coverage": self.coverage, "popularity_bias": self.popularity_bias,
         })  # fmt: skip
@@ -83,8 +82,7 @@ def evaluate_ranking(score: Score, holdout: Holdout, k: int = 10, remove_seen: b
         ranks, price = metrics.target_ranks(scores, targets), prices[targets.indices]
         parts.append((
             metrics.ndcg_at_k(ranks, k), metrics.hit_rate_at_k(ranks, k), metrics.recall_at_k(ranks, k),
-            metrics.mrr(ranks), ranks.sums(price * ranks.chance_at_k(k)), ranks.sums(price),
-            metrics.top_items(scores, k),
+            ranks.sums(price * ranks.chance_at_k(k)), ranks.sums(price), metrics.top_items(scores, k),
         ))  # fmt: skip
     *of_users, top = map(np.concatenate, zip(*parts, strict=True))
     shown = top[top >= 0]

@@ -54,7 +54,6 @@ def test_the_protocol_on_a_tiny_log():
     assert ranking.top.tolist() == [[4, 5], [3, 5], [0, 1]]
     assert ranking.hit.tolist() == [1, 1, 0]
     assert ranking.ndcg == pytest.approx([1, 1 / np.log2(3), 0])
-    assert ranking.mrr == pytest.approx([1, 1 / 2, 1 / 3])
     assert ranking.revenue.tolist() == [10, 0, 0]
     assert ranking.worth.tolist() == [10, 0, 5]
     summary = ranking.summary()
@@ -83,7 +82,7 @@ def test_blocks_do_not_change_the_ranking(monkeypatch):
     monkeypatch.setattr(ranking_module, "BLOCK", 7)
     parts = evaluate_ranking(score, holdout)
     assert sampled.equals(sampled_ranking(score, holdout, 8, "popularity", k=3))
-    for field in ("ndcg", "hit", "recall", "mrr", "revenue", "worth", "top"):
+    for field in ("ndcg", "hit", "recall", "revenue", "worth", "top"):
         assert np.array_equal(getattr(whole, field), getattr(parts, field))
     assert whole.summary().equals(parts.summary())
 
