@@ -242,8 +242,7 @@ class Holdout:
 def item_histories(log: Interactions, longest: int = 50, ends: bool = False) -> np.ndarray:
     """Return the last ``longest`` items of every user, in order, -1 behind the last; int32 (n_users, longest).
 
-    With ``ends``, the code n_items stands behind every basket, and counts as an item of the history.
-    """
+    With ``ends``, the code n_items stands behind every basket, and counts as an item of the history."""
     users, items = log.users, log.items
     if ends:
         last = np.flatnonzero(np.diff(log.basket, append=-1)) + 1

@@ -23,6 +23,7 @@ def recommend_with_reasons(
     items = np.array(list(dict.fromkeys(items)))
     without = [np.append(np.delete(items, i), -1) for i in range(len(items))] if len(items) > 1 else []
     scores = score(np.stack([items, *without]).astype(np.int32))
+    scores = scores - scores.mean(axis=1, keepdims=True)  # a pick less may shift all scores alike
     full = scores[0].copy()
     full[items] = -np.inf
     best = np.argsort(-full, kind="stable")[: min(k, len(full) - len(items))]

@@ -25,6 +25,14 @@ def test_recommendations_name_the_item_they_owe_most_to():
     assert not set(table["recommended"]) & {"thing 0", "thing 4", "thing 2"}
 
 
+def test_what_shifts_all_scores_alike_is_no_reason():
+    def shifted(histories: np.ndarray) -> np.ndarray:
+        return follows(histories) - 100 * (histories != 4).all(axis=1, keepdims=True)
+
+    one, other = (shop.recommend_with_reasons([0, 4, 2], score, TITLES, k=4) for score in (follows, shifted))
+    assert one[:3].equals(other[:3])
+
+
 def test_one_item_alone_is_every_reason_and_a_repeat_counts_once():
     table = shop.recommend_with_reasons([4, 4], follows, TITLES, k=20)
     assert len(table) == 11 and set(table["because of"]) == {"thing 4"}
