@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sslbook.encoders.features import encode
-from sslbook.encoders.items import AttentionBlock, ItemTransformer, dropout, item_scores
+from sslbook.encoders.items import AttentionBlock, ItemTransformer, attention, dropout, item_scores
 
 N_ITEMS, LONGEST = 20, 12
 BOTH_WAYS = pytest.mark.parametrize("causal", [True, False], ids=["causal", "both ways"])
@@ -163,6 +163,14 @@ def test_dropout_acts_only_with_a_generator_and_follows_from_it():
 
 
 @pytest.mark.parametrize("layer", ["mix", "dense1", "dense2"])
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_attention_is_that_of_the_library(both_ways):
+    query, key, value = torch.randn(3, 2, 2, 7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.double)
+    visible = (torch.arange(7) < torch.tensor([[7], [3]]))[:, None, None, :] if both_ways else None
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=visible, is_causal=not both_ways)
+    torch.testing.assert_close(attention(query, key, value, visible), expected)
+
+
 def test_dropout_acts_behind_attention_and_behind_both_dense_layers(layer):
     torch.manual_seed(0)
     block, x = AttentionBlock(8, 2, 0.5), torch.randn(3, 5, 8)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -88,14 +89,13 @@ class ItemKNN:
 
     def fit(self, history: Interactions) -> ItemKNN:
         taken = history.pairs
-        together = (taken.T @ taken).tocoo()
-        row, column = together.coords
+        together = csr_array(taken.T @ taken).sorted_indices()
+        row, column = together.tocoo().coords
         count = np.bincount(taken.indices, minlength=history.n_items)
         cosine = together.data / (np.sqrt(count[row] * count[column]) + self.shrinkage)
         cosine[row == column] = 0
-        order = np.lexsort((column, -cosine, row))
-        place = np.arange(len(order)) - np.searchsorted(row[order], row[order])  # among the neighbours of its item
-        kept = order if self.neighbours is None else order[place < self.neighbours]
+        sides = pairwise(together.indptr)  # of equal neighbours the first in the catalogue
+        kept = np.concatenate([a + np.argsort(-cosine[a:b], kind="stable")[: self.neighbours] for a, b in sides])
         self.similar = csr_array((cosine[kept].astype(np.float32), (row[kept], column[kept])), shape=together.shape)
         self.profiles = profiles(history, self.decay)
         return self
