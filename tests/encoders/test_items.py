@@ -162,7 +162,6 @@ def test_dropout_acts_only_with_a_generator_and_follows_from_it():
     assert torch.equal(none.states(histories, generator()), none.states(histories)), "a share of 0 drops nothing"
 
 
-@pytest.mark.parametrize("layer", ["mix", "dense1", "dense2"])
 @pytest.mark.parametrize("both_ways", [False, True])
 def test_attention_is_that_of_the_library(both_ways):
     query, key, value = torch.randn(3, 2, 2, 7, 4, generator=torch.Generator().manual_seed(0), dtype=torch.double)
@@ -171,6 +170,7 @@ def test_attention_is_that_of_the_library(both_ways):
     torch.testing.assert_close(attention(query, key, value, visible), expected)
 
 
+@pytest.mark.parametrize("layer", ["mix", "dense1", "dense2"])
 def test_dropout_acts_behind_attention_and_behind_both_dense_layers(layer):
     torch.manual_seed(0)
     block, x = AttentionBlock(8, 2, 0.5), torch.randn(3, 5, 8)
