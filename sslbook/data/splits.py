@@ -17,9 +17,9 @@ SPLIT_NAMES = {
 
 def complete_splits(
     split: np.ndarray, labels: np.ndarray, groups: np.ndarray | None, classes: tuple[str, ...],
-    validation: float, test: float, seed: int,
+    validation: float, test: float, seed: int, unit: str = "images",
 ) -> np.ndarray:  # fmt: skip
-    """Take test and validation images out of the training images, where ``split`` has none.
+    """Take test and validation images (texts, ...) out of the training images, where ``split`` has none.
 
     Images without a label stay in training, unless an image of the same group goes elsewhere. Without groups the share
     is taken of each class; with groups the best balanced of 50 random splits is taken.
@@ -29,7 +29,8 @@ def complete_splits(
     split : str array (n,), values of ``SPLITS``.
     labels : int64 array (n,), ``UNKNOWN`` where not known.
     groups : str array (n,) or None.
-    validation, test : shares of the images, between 0 and 1.
+    validation, test : shares of the images, between 0 and 1; of validation 0 takes none.
+    unit : what to call them in messages.
 
     Returns
     -------
@@ -42,19 +43,20 @@ def complete_splits(
     split, remaining = split.copy(), 1.0
     for name, share in (("test", test), ("validation", validation)):
         pool = np.flatnonzero(split == "train")
-        if (split == name).any() or (labels[pool] == UNKNOWN).all():
+        if (split == name).any() or (labels[pool] == UNKNOWN).all() or (name == "validation" and share == 0):
             continue
         if not 0 < share < remaining:
             raise DataError(f"The {name} share is {share}; the shares of test and validation must be in (0, 1).")
         held_groups = None if groups is None else groups[pool]
-        split[pool[_held_out(name, labels[pool], held_groups, classes, share / remaining, seed)]] = name
+        split[pool[_held_out(name, labels[pool], held_groups, classes, share / remaining, seed, unit)]] = name
         remaining -= share
     return split
 
 
 def _held_out(
-    name: str, labels: np.ndarray, groups: np.ndarray | None, classes: tuple[str, ...], share: float, seed: int
-) -> np.ndarray:
+    name: str, labels: np.ndarray, groups: np.ndarray | None, classes: tuple[str, ...], share: float, seed: int,
+    unit: str,
+) -> np.ndarray:  # fmt: skip
     """Return the positions of the images that go to the split called ``name``."""
     members = [np.flatnonzero(labels == label) for label in range(len(classes))]
     if groups is None:
@@ -66,7 +68,7 @@ def _held_out(
     taken = np.isin(np.arange(len(labels)), held)
     for label, member in enumerate(members):
         if len(member) and (taken[member].all() or not taken[member].any()):
-            units = "images" if groups is None else "groups with images"
+            units = unit if groups is None else f"groups with {unit}"
             count = len(member) if groups is None else len(np.unique(groups[member]))
             raise DataError(
                 f"Class {classes[label]!r} has {count} {units} left when the {name} split is drawn, too few to "

@@ -156,6 +156,14 @@ class ItemTransformer(nn.Module):
         return states[torch.arange(len(histories), device=histories.device), count.clamp(min=1) - 1]
 
 
+def encode_histories(encoder: ItemTransformer, histories: np.ndarray, batch_size: int = 512) -> np.ndarray:
+    """Frozen features of histories, as ``encode``; those of one length together, so that little is padding."""
+    by_length = np.argsort((histories >= 0).sum(axis=1), kind="stable")
+    features = np.empty((len(histories), encoder.out_features), np.float32)
+    features[by_length] = encode(encoder, histories[by_length], batch_size)
+    return features
+
+
 @torch.no_grad()
 def item_scores(encoder: ItemTransformer, histories: np.ndarray) -> np.ndarray:
     """Score every item as the next one of some histories (n, length), -1 behind the last; float32 (n, n_items)."""

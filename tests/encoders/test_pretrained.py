@@ -99,7 +99,7 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
     monkeypatch.setitem(sys.modules, "transformers", None)
     for make in (EfficientNetLite0, lambda: HubEncoder("facebook/dinov2-small")):
-        with pytest.raises(ModuleNotFoundError, match=r"is not installed; pretrained networks need the extra: pip"):
+        with pytest.raises(ModuleNotFoundError, match=r"is not installed; it comes with an extra: pip"):
             make()
 
 

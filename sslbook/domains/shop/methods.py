@@ -19,8 +19,7 @@ from scipy.sparse import csr_array, csr_matrix
 
 from sslbook.data.sequences import DAY
 from sslbook.domains.shop.data import Interactions, item_histories
-from sslbook.encoders.features import encode
-from sslbook.encoders.items import ItemTransformer, information_vectors
+from sslbook.encoders.items import ItemTransformer, encode_histories, information_vectors
 
 
 def visits(history: Interactions) -> tuple[csr_array, np.ndarray]:
@@ -243,10 +242,7 @@ class Pretrained:
     ends: bool = False
 
     def fit(self, history: Interactions) -> Pretrained:
-        histories = item_histories(history, self.encoder.longest, self.ends)
-        by_length = np.argsort((histories >= 0).sum(axis=1), kind="stable")  # batches without much padding
-        self.users = np.empty((len(histories), self.encoder.out_features), np.float32)
-        self.users[by_length] = encode(self.encoder, histories[by_length])
+        self.users = encode_histories(self.encoder, item_histories(history, self.encoder.longest, self.ends))
         self.items = self.encoder.item_vectors.detach().cpu().numpy()
         return self
 
