@@ -1,5 +1,6 @@
 """The real files, where $SSLBOOK_DATA holds them."""
 
+import json
 import os
 import runpy
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pooch import file_hash
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
@@ -18,6 +20,7 @@ from sslbook.domains import credit, driving, imaging, motion, shop
 from sslbook.domains.credit.catalog import digest_of_credit
 from sslbook.domains.driving import camvid
 from sslbook.domains.imaging import lgg
+from sslbook.domains.language.catalog import CLINC_PARTS, read_clinc150
 from sslbook.domains.motion import eth_ucy
 from sslbook.metrics.classification import roc_auc
 
@@ -450,3 +453,24 @@ def test_an_analysts_features_make_a_linear_model_as_good_as_trees():
     scores = [linear.fit(x[train], people.labels[train]).predict_proba(x[~train]) for x in (people.inputs, columns)]
     plain, clever = (roc_auc(people.labels[~train], said) for said in scores)
     assert 0.70 < plain < 0.74 and 0.77 < clever < 0.80
+
+
+@needs(CACHE / "raw" / "banking77_train.csv")
+def test_banking77():
+    texts = data.load("banking77", source="real")
+    assert texts.counts()[["texts", "classes"]].to_numpy().tolist() == [[9996, 77], [0, 0], [3080, 77]]
+    assert any(problem.startswith("7 copies of texts of a later split") for problem in texts.data_card.known_problems)
+    assert np.bincount(texts.test.labels).tolist() == [40] * 77
+
+
+@needs(CACHE / "prepared" / "clinc150.parquet")
+def test_clinc150_is_the_official_file(tmp_path):
+    texts = data.load("clinc150", source="real")
+    assert texts.counts()[["texts", "classes"]].to_numpy().tolist() == [[15095, 151], [3100, 151], [5500, 151]]
+    table = pd.read_parquet(CACHE / "prepared" / "clinc150.parquet")
+    parts = {part: table.loc[table["part"] == part, ["text", "intent"]].values.tolist() for part in CLINC_PARTS}
+    official = tmp_path / "data_full.json"
+    official.write_text(json.dumps(parts, indent=4, separators=(", ", ": ")), encoding="ascii")
+    assert file_hash(str(official)) == data.find("clinc150").files[0].sha256
+    again = read_clinc150(data.find("clinc150"), [official])
+    assert (again.train.texts == texts.train.texts).all() and again.classes == texts.classes
