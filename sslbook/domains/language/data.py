@@ -112,6 +112,10 @@ class Texts(Described):
                 f"Class {self.classes[label]!r} of {self.name} has no training text; add some or leave it out."
             )
 
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(split):,} in {name}" for name, split in self.splits.items() if len(split))
+        return f"Texts({self.name}: {sizes}; {len(self.classes)} classes)"
+
     @property
     def splits(self) -> dict[str, TextSplit]:
         """The three splits by name."""

@@ -38,6 +38,7 @@ def test_a_quarter_of_each_class_is_test_and_every_text_keeps_its_label():
     assert texts.counts()["texts"].tolist() == [30, 0, 10]
     assert np.bincount(texts.test.labels).tolist() == [5, 5]
     assert everything(texts) == dict(zip(inbox()["text"], inbox()["label"], strict=True))
+    assert repr(texts) == "Texts(own texts: 30 in train, 10 in test; 2 classes)"
     assert "No groups" in problems(texts) and texts.source == "real" and "2 classes" in texts._repr_html_()
     again, other = (Texts.from_frame(inbox(), seed=seed) for seed in (0, 1))
     assert set(again.test.texts) == set(texts.test.texts) != set(other.test.texts)
