@@ -4,7 +4,7 @@ import math
 
 from tests.chapters.claims import Chapter, own_data, real_data
 
-COUNTS = ("popularity", "itemknn_recency", "markov", "markov_itemknn", "matrix_factorisation", "best_blend_without_ssl")
+COUNTS = ("popularity", "itemknn_recency", "markov", "markov_itemknn", "best_blend_without_ssl")
 LISTS = (*COUNTS, "sasrec", "sasrec_shuffled", "blend_with_ssl")
 VECTORS = ("random_encoder", "directions", "svd_cooccurrence", "counts", "sasrec_probe", "sasrec_plus_cooccurrence")
 SHOP = ("popularity", "repeat_purchase", "itemknn_recency", "markov", "ease", "counts_blend", "next_basket")
