@@ -47,8 +47,8 @@ class DataFile:
 class DataSet:
     """One entry of the catalog; ``loader`` turns its files into a container.
 
-    ``classes`` and the number of the ``positive`` one are for data with labels. ``alternative`` is a file that is taken
-    from the cache where ``files`` are not there, before any download.
+    ``classes`` and the number of the ``positive`` one are for data with labels. The ``alternative`` are files that are
+    taken from the cache where ``files`` are not all there, before any download.
     """
 
     name: str
@@ -61,7 +61,7 @@ class DataSet:
     loader: Callable[[DataSet, list[Path]], Any]
     classes: tuple[str, ...] = ()
     positive: int = 0
-    alternative: DataFile | None = None
+    alternative: tuple[DataFile, ...] = ()
 
     @property
     def size(self) -> int:

@@ -51,11 +51,9 @@ def fetch(name: str) -> list[Path]:
 
 
 def wanted(entry: DataSet) -> tuple[DataFile, ...]:
-    """Return the files that serve: the official ones, or an alternative that is in the cache when they are not."""
-    complete = all(local_path(file).exists() for file in entry.files)
-    if not complete and entry.alternative is not None and local_path(entry.alternative).exists():
-        return (entry.alternative,)
-    return entry.files
+    """Return the files that serve: the official ones, or the alternative that is in the cache when they are not."""
+    official, other = (all(local_path(file).exists() for file in files) for files in (entry.files, entry.alternative))
+    return entry.alternative if entry.alternative and other and not official else entry.files
 
 
 def to_download(entry: DataSet) -> int:

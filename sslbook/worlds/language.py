@@ -9,6 +9,7 @@ import pandas as pd
 
 from sslbook.data.card import simulated_data_card
 from sslbook.domains.language.data import Texts
+from sslbook.domains.language.search import ProductSearch
 
 # Rows of words that mean the same; the first is the usual one.
 BANK = (
@@ -30,6 +31,18 @@ WISHES = (
     "start|begin", "stop|end", "find|look for", "book|reserve", "cancel|call off", "explain|describe", "repeat|redo",
     "rate|review", "share|send on", "compare|set side by side",
 )  # fmt: skip
+# Kinds of products: words for the kind, what else is bought with it, what it is for.
+KINDS = (
+    "laptop|notebook;bag;work and study", "bag|case|sleeve;laptop;carrying a computer", "printer;toner;paper documents",
+    "toner|cartridge;printer;refilling a printer", "headphones|headset|earphones;phone;listening to music",
+    "phone|smartphone|mobile;charger;calls and messages", "charger|power adapter;phone;filling a battery",
+    "monitor|display|screen;cable;a desk", "cable|lead|cord;monitor;connecting devices",
+    "keyboard;mouse;typing", "mouse|pointing device;keyboard;moving a cursor", "camera;tripod;taking pictures",
+    "tripod|stand;camera;holding a camera still", "router|access point;cable;a home network",
+    "battery|accumulator;charger;spare power", "kettle|water boiler;toaster;hot tea", "toaster;kettle;warm bread",
+    "lamp|light;battery;reading at night", "drive|disk;cable;keeping files", "tablet|slate;charger;reading on a sofa",
+)  # fmt: skip
+BRANDS, COLOURS = "Avion Belmo Corda Delfin Ektra Fenno".split(), "black white silver blue red".split()
 OPENINGS = ("", "hello, ", "hi there, ", "please help, ", "good morning, ", "sorry to bother you, ", "quick question: ")
 ENDINGS = (
     "",
@@ -105,3 +118,44 @@ def _texts(frame: pd.DataFrame, name: str, what: str) -> Texts:
     known = (f"The {what} follow one pattern, and synonyms are the only way to say a thing otherwise.",)
     card = simulated_data_card(name, f"{name}, simulated: {what}", "sslbook.worlds.language", known)
     return Texts.from_frame(frame, group="group", data_card=card)
+
+
+def simulate_icecat(n: int = 1500, overlap: float = 0.5, seed: int = 0) -> ProductSearch:
+    """Draw products and queries in the place of Icecat: kinds that several words name, brands, colours.
+
+    A product of the wanted kind (and brand, where one is named) is graded 3, of the kind alone 1, what goes with it 1,
+    all else 0. Judged are mostly products that share a word with the query, as by an engine that looks for words.
+
+    Parameters
+    ----------
+    overlap : how often shop and customer use the usual word for a kind.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = [kind.split(";") for kind in KINDS]
+
+    def word(kind: int) -> str:
+        names = kinds[kind][0].split("|")
+        return names[0] if rng.random() < overlap else names[rng.integers(len(names))]
+
+    kind, brand = rng.integers(len(kinds), size=n), rng.integers(len(BRANDS), size=n)
+    titles = [
+        f"{BRANDS[b]} {rng.integers(100, 999)} {COLOURS[rng.integers(5)]} {word(k)}"
+        for k, b in zip(kind, brand, strict=True)
+    ]
+    goods = pd.DataFrame({"id": np.arange(n).astype(str), "title": titles})
+    goods["description"] = [f"{word(k)} for {kinds[k][2]}" for k in kind]
+    rows = []
+    for k, (names, beside, _) in enumerate(kinds):
+        for name in names.split("|"):
+            wanted = rng.integers(len(BRANDS)) if rng.random() < 0.3 else None
+            query = name if wanted is None else f"{BRANDS[wanted].lower()} {name}"
+            right = (kind == k) & (brand == wanted if wanted is not None else True)
+            near = (kind == k) | np.isin(kind, [j for j, other in enumerate(kinds) if other[0].split("|")[0] == beside])
+            grade = np.where(right, 3, np.where(near, 1, 0))
+            shares = goods["title"].str.contains(name) | goods["description"].str.contains(name)
+            pool = [rng.permutation(np.flatnonzero(shares))[:25], rng.permutation(n)[:5]]
+            rows += [(query, str(i), grade[i]) for i in np.unique(np.concatenate(pool))]
+    problem = "Products are of twenty kinds, each with a few names, and nothing else is ever meant."
+    card = simulated_data_card("icecat", "icecat, simulated: a shop for devices", "sslbook.worlds.language", (problem,))
+    ratings = pd.DataFrame(rows, columns=["query", "product", "rating"])
+    return ProductSearch.from_frames(goods, ratings, description="description", data_card=card)

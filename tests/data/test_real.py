@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from sslbook.domains import credit, driving, imaging, motion, shop
 from sslbook.domains.credit.catalog import digest_of_credit
 from sslbook.domains.driving import camvid
 from sslbook.domains.imaging import lgg
-from sslbook.domains.language.catalog import CLINC_PARTS, read_clinc150
+from sslbook.domains.language.catalog import CLINC_PARTS, digest_of_products, read_clinc150
 from sslbook.domains.motion import eth_ucy
 from sslbook.metrics.classification import roc_auc
 
@@ -70,7 +71,7 @@ def test_creditcard_sample():
     assert whole.weights[whole.labels == 0].sum() == pytest.approx(284_315)
     assert (whole.weights[whole.labels == 1] == 1).all()
     size = (CACHE / "prepared" / "creditcard_sample.parquet").stat().st_size
-    assert size == data.catalog()["creditcard"].alternative.size
+    assert size == data.catalog()["creditcard"].alternative[0].size
 
 
 @needs(CACHE / "raw" / "Beauty.txt")
@@ -113,7 +114,7 @@ def test_online_retail():
     assert len(log.holdout("test", by="basket").users) == 1_975
     assert len(log.holdout("test", by="basket").new_only().users) == 1_727
     size = (CACHE / "prepared" / "online_retail.parquet").stat().st_size
-    assert size == data.catalog()["online_retail"].alternative.size
+    assert size == data.catalog()["online_retail"].alternative[0].size
 
 
 @needs(CACHE / "raw" / "Beauty.txt")
@@ -347,7 +348,7 @@ def test_eth_ucy(walks):
     assert walks.names == (*motion.FIVE, "zara3", "univ examples", "eth corrected")
     assert walks.counts()["windows"].tolist() == [364, 1197, 24334, 2356, 5910, 2488, 621, 2614]
     assert walks.counts()["walkers"].tolist() == [44, 122, 722, 142, 189, 120, 82, 271]
-    assert (PEDESTRIANS.stat().st_size, len(walks)) == (data.catalog()["eth_ucy"].alternative.size, 39_884)
+    assert (PEDESTRIANS.stat().st_size, len(walks)) == (data.catalog()["eth_ucy"].alternative[0].size, 39_884)
     assert walks.leave_out("eth")[0].names == ("hotel", "univ", "zara1", "zara2", "zara3", "univ examples")
     assert walks.leave_out("univ")[0].names == ("eth", "hotel", "zara1", "zara2", "zara3", "eth corrected")
 
@@ -474,3 +475,16 @@ def test_clinc150_is_the_official_file(tmp_path):
     assert file_hash(str(official)) == data.find("clinc150").files[0].sha256
     again = read_clinc150(data.find("clinc150"), [official])
     assert (again.train.texts == texts.train.texts).all() and again.classes == texts.classes
+
+
+@needs(CACHE / "samples" / "icecat" / "4.json.zip")
+def test_icecat_and_one_official_part():
+    part = data.find("icecat").files[3]
+    assert digest_of_products(CACHE / "samples" / "icecat" / "4.json.zip") == part.sha256
+    search = data.load("icecat", source="real")
+    assert (len(search), len(search.queries), search.judged.nnz) == (19_406, 135, 3_668)
+    table = pd.read_parquet(CACHE / "prepared" / "icecat_products.parquet").fillna("")
+    rows = ["\t".join(map(str, row)) for row in table[["product_id", "title", "description"]].itertuples(index=False)]
+    bounds = (0, 5000, 10_000, 15_000, len(rows))
+    for part, first, last in zip(data.find("icecat").files, bounds, bounds[1:], strict=False):
+        assert sha256("\n".join(rows[first:last]).encode()).hexdigest() == part.sha256

@@ -79,7 +79,7 @@ def test_fetch_says_that_another_file_serves(tiny, host, payload, monkeypatch, c
     path = tiny(f"{host}/good")
     entry = data.catalog()["tiny"]
     sample = dataclasses.replace(entry.files[0], name="sample.npz", urls=(), folder="prepared")
-    monkeypatch.setitem(data.catalog(), "tiny", dataclasses.replace(entry, alternative=sample))
+    monkeypatch.setitem(data.catalog(), "tiny", dataclasses.replace(entry, alternative=(sample,)))
     place = path.parents[1] / "prepared" / "sample.npz"
     place.parent.mkdir(parents=True)
     place.write_bytes(payload)

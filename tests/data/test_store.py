@@ -185,7 +185,7 @@ def test_only_what_is_missing_counts_as_a_download(cache, tmp_path):
     assert store.to_download(entry) == entry.size
     place(store.local_path(entry.files[0]), b"there")
     assert store.to_download(entry) == entry.files[1].size
-    place(store.local_path(data.find("creditcard").alternative), b"there")
+    place(store.local_path(data.find("creditcard").alternative[0]), b"there")
     assert store.to_download(data.find("creditcard")) == 0
 
 
@@ -221,7 +221,7 @@ def test_cache_folder(monkeypatch, tmp_path):
 def test_catalog_entries_are_complete(entry):
     assert entry.licence and entry.citation and entry.provenance and entry.known_problems
     assert 0 <= entry.positive < max(len(entry.classes), 1)
-    for file in filter(None, (*entry.files, entry.alternative)):
+    for file in (*entry.files, *entry.alternative):
         assert len(file.sha256) == 64
         assert all(url.startswith("https://") for url in file.urls)
     assert all(file.urls for file in entry.files)
@@ -242,7 +242,7 @@ class TestAlternative:
             official = tiny(url)
             entry = data.catalog()["tiny"]
             sample = replace(entry.files[0], name="sample.npz", urls=(), folder="prepared")
-            monkeypatch.setitem(data.catalog(), "tiny", replace(entry, alternative=sample))
+            monkeypatch.setitem(data.catalog(), "tiny", replace(entry, alternative=(sample,)))
             place(official.parents[1] / "prepared" / "sample.npz", payload)
             return official, official.parents[1] / "prepared" / "sample.npz"
 

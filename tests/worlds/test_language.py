@@ -6,7 +6,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from sslbook.worlds.language import BANK, TROUBLE, mistyped, requests, simulate_banking77, simulate_clinc150
+from sslbook.domains.language import search
+from sslbook.worlds.language import (
+    BANK,
+    TROUBLE,
+    mistyped,
+    requests,
+    simulate_banking77,
+    simulate_clinc150,
+    simulate_icecat,
+)
 
 
 def accuracy(overlap: float, shuffled: bool = False) -> float:
@@ -49,3 +58,20 @@ def test_typing_errors():
     assert mistyped("12, 3!", 1.0, rng) == "12, 3!", "only letters"
     long = mistyped("a" * 10_000, 0.1, rng)
     assert len(long) == pytest.approx(10_000, abs=100) and long != "a" * 10_000
+
+
+def test_what_a_shop_and_its_customers_call_a_thing():
+    def found_by_words(overlap):
+        shop = simulate_icecat(600, overlap)
+        holds = np.array([[float(query in text.lower()) for text in shop.texts] for query in shop.queries])
+        return np.nanmean(search.ndcg_of_search(holds, shop))
+
+    assert found_by_words(0.0) > 0.1
+    shop, again, other = simulate_icecat(600), simulate_icecat(600), simulate_icecat(600, seed=1)
+    assert (shop.titles == again.titles).all() and (shop.titles != other.titles).any()
+    assert shop.name == "icecat" and shop.source == "simulated"
+    assert set(shop.judged.data) == {1, 2, 4}, "grades 0, 1 and 3"
+    perfect = shop.judged.toarray()
+    assert np.nanmin(search.ndcg_of_search(perfect, shop)) == pytest.approx(1)
+    unseen = search.judged_share(np.random.default_rng(0).random(perfect.shape), shop).mean()
+    assert unseen < 0.2, "most products are judged for no query"

@@ -60,12 +60,14 @@ ENTRIES = (
                 digest=digest_of_credit,
             ),
         ),
-        alternative=DataFile(
-            "credit_default.parquet",
-            (),
-            1_226_313,
-            "3645a854b45b626212d82f26ed59d62fbda737a7e4d0131e9e4179401e3fb768",
-            folder="prepared",
+        alternative=(
+            DataFile(
+                "credit_default.parquet",
+                (),
+                1_226_313,
+                "3645a854b45b626212d82f26ed59d62fbda737a7e4d0131e9e4179401e3fb768",
+                folder="prepared",
+            ),
         ),
         licence="CC BY 4.0",
         citation="Yeh and Lien (2009), The comparisons of data mining techniques for the predictive accuracy of "

@@ -12,7 +12,7 @@ def read_creditcard(entry: DataSet, paths: list[Path]) -> Transactions:
     """Read the official table, or the sample of it; see ``cut_creditcard`` for the cut."""
     table, data_card = read_table(paths[0]), entry.data_card
     check_official(paths[0], table, ("Time", *COMPONENTS, "Amount", "Class"))
-    if entry.alternative is None or paths[0].name != entry.alternative.name:
+    if paths[0].name not in {file.name for file in entry.alternative}:
         return cut_creditcard(table, data_card)
     note = (
         "This is a sample: all 492 frauds, but only 15,347 of 284,315 legitimate rows, each of which stands for 18.5. "
@@ -34,12 +34,14 @@ ENTRIES = (
                 "76274b691b16a6c49d3f159c883398e03ccd6d1ee12d9d8ee38f4b4b98551a89",
             ),
         ),
-        alternative=DataFile(
-            "creditcard_sample.parquet",
-            (),
-            2_545_470,
-            "844e22c24c6b977f3bcff75e3e63ab06fd45d7a375d8b4965ac0dd71d58f2217",
-            folder="prepared",
+        alternative=(
+            DataFile(
+                "creditcard_sample.parquet",
+                (),
+                2_545_470,
+                "844e22c24c6b977f3bcff75e3e63ab06fd45d7a375d8b4965ac0dd71d58f2217",
+                folder="prepared",
+            ),
         ),
         licence="DbCL 1.0",
         citation="Dal Pozzolo, Caelen, Johnson and Bontempi (2015), Calibrating Probability with Undersampling "

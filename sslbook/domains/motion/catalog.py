@@ -37,12 +37,14 @@ ENTRIES = (
                 folder="raw/eth_ucy",
             ),
         ),
-        alternative=DataFile(
-            "eth_ucy.parquet",
-            (),
-            723_060,
-            "d161a604fb8f0fa74d6f4b58860918753ffc4233dc329b3aaf334bc67e16adf3",
-            folder="prepared",
+        alternative=(
+            DataFile(
+                "eth_ucy.parquet",
+                (),
+                723_060,
+                "d161a604fb8f0fa74d6f4b58860918753ffc4233dc329b3aaf334bc67e16adf3",
+                folder="prepared",
+            ),
         ),
         licence="repository MIT; data for research",
         citation="Pellegrini, Ess, Schindler and van Gool (2009), You'll never walk alone: Modeling social behavior "

@@ -106,12 +106,14 @@ ENTRIES = (
                 "f5385cbb54bbebf7196389109c6b0621faab0c304e3702548165e71c84aede8b",
             ),
         ),
-        alternative=DataFile(
-            "online_retail.parquet",
-            (),
-            3_182_608,
-            "182ccf7c3beb26b1f92afde72a5daa3f18bd15de9053003e6700e34c603b1bb2",
-            folder="prepared",
+        alternative=(
+            DataFile(
+                "online_retail.parquet",
+                (),
+                3_182_608,
+                "182ccf7c3beb26b1f92afde72a5daa3f18bd15de9053003e6700e34c603b1bb2",
+                folder="prepared",
+            ),
         ),
         licence="CC BY 4.0",
         citation="Chen, Sain and Guo (2012), Data mining for the online retail industry: A case study of RFM "

@@ -1,12 +1,15 @@
 """A search box: what is read, and scores against brute force."""
 
+import json
 import math
+import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sslbook.domains.language import search
+from sslbook import data
+from sslbook.domains.language import catalog, search
 from sslbook.domains.language.search import ProductSearch
 from tests.conftest import refuses
 
@@ -72,6 +75,27 @@ def test_what_does_not_fit_is_refused():
         ProductSearch.from_frames(goods(), grades().assign(rating=["good", 0, 1, 2, 3, 3]))
     with refuses("has no column 'name'"):
         ProductSearch.from_frames(goods(), title="name")
+
+
+def test_parts_of_icecat_and_a_table_of_their_rows_are_one(tmp_path):
+    rows = [{"id": str(i), "title": f"thing {i}", "short_description": None if i == 3 else f"é {i}"} for i in range(6)]
+    for i in range(2):
+        with zipfile.ZipFile(tmp_path / f"{i}.zip", "w") as archive:
+            archive.writestr(f"{i}.json", json.dumps(rows[3 * i : 3 * i + 3]))
+    table = pd.DataFrame(rows).rename(columns={"id": "product_id", "short_description": "description"})
+    table.iloc[:3].to_parquet(tmp_path / "first.parquet")
+    table.to_parquet(tmp_path / "all.parquet")
+    assert catalog.digest_of_products(tmp_path / "0.zip") == catalog.digest_of_products(tmp_path / "first.parquet")
+    assert catalog.digest_of_products(tmp_path / "0.zip") != catalog.digest_of_products(tmp_path / "1.zip")
+    (tmp_path / "grades.csv").write_text("query,docid,rating\nthing,3,3\nthing,0,0\n", encoding="utf-8")
+    entry = data.catalog()["icecat"]
+    official = catalog.read_icecat(entry, [tmp_path / "0.zip", tmp_path / "1.zip", tmp_path / "grades.csv"])
+    other = catalog.read_icecat(entry, [tmp_path / "all.parquet", tmp_path / "grades.csv"])
+    assert official.texts == other.texts and (official.judged != other.judged).nnz == 0
+    assert official.judged.toarray().tolist() == [[1, 0, 0, 4, 0, 0]] and official.descriptions[3] == ""
+    (tmp_path / "broken.zip").write_bytes(b"no archive")
+    with refuses("holds no readable products", "place the official file there"):
+        catalog.icecat_products(tmp_path / "broken.zip")
 
 
 def brute_ndcg(row, judged, k, unjudged):
