@@ -22,8 +22,8 @@ IN_EVERY_ROOM = ("__init__.py", "data.py", "catalog.py", "methods.py")
 CORE_LINES, FILE_LINES, WORLD_LINES = 6_000, 500, 300  # core: what belongs to no industry
 ROOM_LINES = {"driving": 1_500, "language": 1_300}  # of two chapters each; every other room has 1,000
 # What is still over its limit, and may only shrink, but for the core, which grows by the techniques of a new field
-# (language: 215 lines): when it is below, its line here goes.
-OVER = {"core": 7_950, "sslbook/domains/driving/": 1_700, "sslbook/worlds/fraud.py": 390}
+# (language, of two chapters: 260 lines): when it is below, its line here goes.
+OVER = {"core": 8_000, "sslbook/domains/driving/": 1_700, "sslbook/worlds/fraud.py": 390}
 Complaints = Iterator[str]
 RULES: dict[str, Callable[["House"], Complaints]] = {}
 

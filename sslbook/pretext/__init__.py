@@ -20,6 +20,6 @@ from sslbook.pretext.masked_future import MaskedFuture
 from sslbook.pretext.next_event import NextEvent, events_at, random_windows
 from sslbook.pretext.rotation import RotationPrediction, quarter_turns
 from sslbook.pretext.simclr import NeighbourSimCLR, SimCLR, nt_xent, projection_head
-from sslbook.pretext.simcse import SimCSE
+from sslbook.pretext.simcse import PairContrast, SimCSE
 from sslbook.pretext.tabular import Corruption, MaskedFeatures
 from sslbook.pretext.vicreg import VICReg, vicreg_loss

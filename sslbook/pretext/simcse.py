@@ -1,4 +1,4 @@
-"""SimCSE: a text read twice, each time with other numbers dropped, should get one vector (Gao et al. 2021)."""
+"""Texts that should get one vector: one read twice (SimCSE, Gao et al. 2021), or two that belong together."""
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,46 @@ class SimCSE(nn.Module):
         kept = (chance >= self.deleted) | (chance == chance.amax(dim=1, keepdim=True))
         order = torch.argsort((~kept).int(), dim=1, stable=True)  # what stays moves to the front
         return torch.where(kept, histories, -1).gather(1, order)
+
+    def loss(self, a: Tensor, b: Tensor) -> Tensor:
+        return nt_xent(a, b, self.temperature)
+
+    def reference_values(self, batch_size: int) -> dict[str, float]:
+        return nt_xent_reference(batch_size, self.temperature)
+
+
+class FirstOfPair(nn.Module):
+    """An encoder of the first text of a pair; both texts lie in one row, the second begins half-way."""
+
+    reads = "items"
+
+    def __init__(self, network: TokenTransformer):
+        super().__init__()
+        self.network, self.out_features = network, network.out_features
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """Map pairs (n, 2 length) to features, shape (n, width)."""
+        return self.network(pairs.chunk(2, dim=1)[0])
+
+
+class PairContrast(nn.Module):
+    """Two texts that belong together, such as title and description, should be alike, and unlike those of others.
+
+    With one network for both it is a two-tower model of a search box, trained without a click (Huang et al. 2020).
+
+    Parameters
+    ----------
+    network : of both texts; kept as ``objective.encoder.network``.
+    temperature : see ``nt_xent``.
+    """
+
+    def __init__(self, network: TokenTransformer, temperature: float = 0.05):
+        super().__init__()
+        self.encoder, self.temperature = FirstOfPair(network), temperature
+
+    def forward(self, pairs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        a, b = (mean_state(self.encoder.network, text, generator) for text in pairs.chunk(2, dim=1))
+        return a, b
 
     def loss(self, a: Tensor, b: Tensor) -> Tensor:
         return nt_xent(a, b, self.temperature)

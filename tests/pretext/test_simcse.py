@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sslbook.encoders import TokenTransformer
-from sslbook.pretext import SimCSE
+from sslbook.encoders import TokenTransformer, encode
+from sslbook.pretext import PairContrast, SimCSE
+from sslbook.train import pretrain
 
 
 def objective(share_dropped: float = 0.2, **settings) -> SimCSE:
@@ -64,3 +65,37 @@ def test_references_and_batches():
     assert asked.reference_values(64)["chance and collapse"] == pytest.approx(math.log(127))
     order = torch.randperm(6, generator=generator())
     assert sorted(asked.arrange(order, some_texts(), 2).tolist()) == list(range(6))
+
+
+def test_texts_of_a_pair_are_read_by_one_network_each_on_its_own():
+    asked = objective(share_dropped=0.0)
+    pairs = PairContrast(asked.encoder)
+    both = torch.cat([some_texts(), some_texts().flip(0)], dim=1)
+    a, b = pairs(both, generator())
+    torch.testing.assert_close(a, asked.encoder(some_texts()))
+    torch.testing.assert_close(b, asked.encoder(some_texts().flip(0)))
+    assert torch.equal(pairs.encoder(both), asked.encoder(some_texts()))
+    assert pairs.loss(a, b).item() == pytest.approx(asked.loss(a, b).item())
+
+
+def test_pairs_that_belong_together_are_learnt_and_shuffled_ones_are_not():
+    rng = np.random.default_rng(0)
+    topic = rng.integers(0, 8, 256)
+
+    def texts(first):  # a word of the topic among others; titles and descriptions use different words
+        codes = rng.integers(20, 30, (256, 6)).astype(np.int32)
+        codes[np.arange(256), rng.integers(0, 6, 256)] = first + topic
+        return codes
+
+    title, text = texts(0), texts(8)
+
+    def matched(text):
+        torch.manual_seed(0)
+        asked = PairContrast(TokenTransformer(30, 16, longest=6, causal=False, share_dropped=0.0), 0.2)
+        pretrain(asked, np.hstack([title, text]), 12, 64, 5e-3, progress=False)
+        x, y = (encode(asked.encoder.network, part) for part in (title, texts(8)))
+        x, y = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in (x, y))
+        return np.mean(topic[(x @ y.T).argmax(axis=1)] == topic)
+
+    assert matched(text) > 0.6
+    assert matched(rng.permutation(text)) < 0.4
