@@ -8,5 +8,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=("catalog", "data"),
     submod_attrs={
         "data": ["Texts", "TextSplit"],
+        "search": ["ProductSearch"],
     },
 )

@@ -158,7 +158,7 @@ def ndcg_of_search(scores: np.ndarray, search: ProductSearch, k: int = 10, unjud
     Parameters
     ----------
     scores : float array (q, n); of equal ones the first in the catalogue leads.
-    unjudged : grade of products that nobody has judged; None ranks the judged ones only.
+    unjudged : grade of products that nobody has judged, also in the best list; None ranks the judged ones only.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def ndcg_of_search(scores: np.ndarray, search: ProductSearch, k: int = 10, unjud
         gains[known] = 2**grade - 1
         order = np.argsort(-row, kind="stable")
         ranked = gains[order][~np.isnan(gains[order])][:k]
-        best = np.sort(2**grade - 1)[::-1][:k]
+        best = np.sort(gains[~np.isnan(gains)])[::-1][:k]
         found[i] = (ranked * weight[: len(ranked)]).sum() / (best * weight[: len(best)]).sum()
     return found
 

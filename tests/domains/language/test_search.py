@@ -104,8 +104,9 @@ def brute_ndcg(row, judged, k, unjudged):
     items = [i for i in range(len(row)) if i in gain or unjudged is not None]
     ranked = sorted(items, key=lambda i: (-row[i], i))[:k]
     total = sum(gain.get(i, 2 ** (unjudged or 0) - 1) / math.log2(2 + place) for place, i in enumerate(ranked))
-    best = sum(g / math.log2(2 + place) for place, g in enumerate(sorted(gain.values(), reverse=True)[:k]))
-    return total / best if best else math.nan
+    every = sorted((gain.get(i, 2 ** (unjudged or 0) - 1) for i in items), reverse=True)[:k]
+    best = sum(g / math.log2(2 + place) for place, g in enumerate(every))
+    return total / best if any(gain.values()) else math.nan
 
 
 @pytest.mark.parametrize("unjudged", [0.0, None, 1.0])
