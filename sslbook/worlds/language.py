@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from sslbook.data.card import simulated_data_card
 from sslbook.domains.language.data import Texts
@@ -158,4 +160,12 @@ def simulate_icecat(n: int = 1500, overlap: float = 0.5, seed: int = 0) -> Produ
     problem = "Products are of twenty kinds, each with a few names, and nothing else is ever meant."
     card = simulated_data_card("icecat", "icecat, simulated: a shop for devices", "sslbook.worlds.language", (problem,))
     ratings = pd.DataFrame(rows, columns=["query", "product", "rating"])
-    return ProductSearch.from_frames(goods, ratings, description="description", data_card=card)
+    drawn = ProductSearch.from_frames(goods, ratings, description="description", data_card=card)
+    return replace(drawn, raters=tuple(_of_one_rater(drawn.judged, rng) for _ in range(3)))
+
+
+def _of_one_rater(judged: csr_array, rng: np.random.Generator) -> csr_array:
+    """The same grades, one in six another by chance."""
+    other = rng.choice([1.0, 2.0, 4.0], size=judged.nnz)
+    values = np.where(rng.random(judged.nnz) < 1 / 4, other, judged.data)
+    return csr_array((values, judged.indices, judged.indptr), shape=judged.shape)

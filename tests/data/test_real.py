@@ -483,6 +483,8 @@ def test_icecat_and_one_official_part():
     assert digest_of_products(CACHE / "samples" / "icecat" / "4.json.zip") == part.sha256
     search = data.load("icecat", source="real")
     assert (len(search), len(search.queries), search.judged.nnz) == (19_406, 135, 3_668)
+    a, b, c = (one.data for one in search.raters)
+    assert len(a) == 3_188 and ((a == b) & (b == c)).mean() == pytest.approx(0.71, abs=0.01)
     table = pd.read_parquet(CACHE / "prepared" / "icecat_products.parquet").fillna("")
     rows = ["\t".join(map(str, row)) for row in table[["product_id", "title", "description"]].itertuples(index=False)]
     bounds = (0, 5000, 10_000, 15_000, len(rows))

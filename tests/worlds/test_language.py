@@ -74,4 +74,6 @@ def test_what_a_shop_and_its_customers_call_a_thing():
     perfect = shop.judged.toarray()
     assert np.nanmin(search.ndcg_of_search(perfect, shop)) == pytest.approx(1)
     unseen = search.judged_share(np.random.default_rng(0).random(perfect.shape), shop).mean()
+    agree = [(one.data == shop.judged.data).mean() for one in shop.raters]
+    assert len(agree) == 3 and all(0.75 < share < 0.95 for share in agree)
     assert unseen < 0.2, "most products are judged for no query"

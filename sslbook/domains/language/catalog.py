@@ -3,9 +3,11 @@
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+from scipy.sparse import csr_array
 
 from sslbook.data.catalog import DataFile, DataSet
 from sslbook.data.errors import DataError
@@ -51,13 +53,22 @@ def read_clinc150(entry: DataSet, paths: list[Path]) -> Texts:
 
 
 def read_icecat(entry: DataSet, paths: list[Path]) -> ProductSearch:
-    """Read the official parts of the catalogue, or the table of the same rows, and the ratings."""
-    *parts, ratings = paths
+    """Read the official parts of the catalogue, or the table of the same rows; the grades, and those of each rater."""
+    *parts, ratings, raters = paths
     goods = pd.concat([icecat_products(path) for path in parts], ignore_index=True)
     table = read_table(ratings, text=("query", "docid"))
     check_official(ratings, table, ("query", "docid", "rating"))
     columns = {"title": "title", "description": "description", "product": "docid"}
-    return ProductSearch.from_frames(goods, table.frame, **columns, data_card=entry.data_card)
+    search = ProductSearch.from_frames(goods, table.frame, **columns, data_card=entry.data_card)
+    people = read_table(raters, text=("query", "product_id"))
+    agents = [f"agent_{i}_rating" for i in (1, 2, 3)]
+    check_official(raters, people, ("query", "product_id", *agents))
+    at = [
+        people.frame[column].map({name: i for i, name in enumerate(names)}).to_numpy()
+        for column, names in (("query", search.queries), ("product_id", search.ids))
+    ]
+    grades = (csr_array((1.0 + people.frame[a].to_numpy(), at), shape=search.judged.shape) for a in agents)
+    return replace(search, raters=tuple(grades))
 
 
 def icecat_products(path: Path) -> pd.DataFrame:
@@ -100,11 +111,24 @@ ICECAT_PARTS = (
     (3, 1_530_000, "dff862f03c0c97add81ad40965c3c05afb73153894512f48e7dead64e6d08803"),
     (4, 1_422_844, "20daa47de45f54a8217cf8f095fd609f221e9b3a6fb3606da90a5a92075e92bb"),
 )
-RATINGS = DataFile(
-    "icecat_ratings_all.csv",
-    tuple(CHORUS.format(version) + "katas/Broad_Query_Set_rated.csv" for version in VERSIONS),
-    75_875,
-    "065b79c6c19b9ea8fa2dc2b0b8dae3f40c6389454a1f26aac3d3f8a7d43731b2",
+RATINGS = tuple(
+    DataFile(
+        f"icecat_{name}.csv", tuple(CHORUS.format(v) + f"katas/Broad_Query_Set_{of}.csv" for v in VERSIONS), *known
+    )
+    for name, of, *known in (
+        (
+            "ratings_all",
+            "Broad_Query_Set_rated",
+            75_875,
+            "065b79c6c19b9ea8fa2dc2b0b8dae3f40c6389454a1f26aac3d3f8a7d43731b2",
+        ),
+        (
+            "ratings",
+            "Broad_Query_Set_individual_ratings",
+            83_628,
+            "f7062e46dff8d2b871df34cccf3c4e5c71cfad5f5e8e4e08d745a311fd3b0335",
+        ),
+    )
 )
 
 ENTRIES = (
@@ -162,7 +186,7 @@ ENTRIES = (
         title="Icecat: what a search box of a shop for devices should show",
         files=(
             *(_icecat_file(*part) for part in ICECAT_PARTS),
-            RATINGS,
+            *RATINGS,
         ),
         alternative=(
             DataFile(
@@ -172,7 +196,7 @@ ENTRIES = (
                 "0f105faf86b1c905aa48032f3c79d831204af35829189b74e6044095b7ff73bb",
                 folder="prepared",
             ),
-            RATINGS,
+            *RATINGS,
         ),
         licence="Open Content License of Icecat (products), Apache-2.0 (ratings)",
         citation="Open Icecat, icecat.biz; Chorus, a stack for e-commerce search, github.com/querqy/chorus",

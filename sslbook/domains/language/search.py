@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ class ProductSearch(Described):
     queries : str object array (q,).
     judged : csr_array (q, n), 1 + grade where somebody judged, so that a grade of 0 is stored, too.
     data_card : source, licence and known problems.
+    raters : the same of single people, where the data tell.
 
     Raises
     ------
@@ -40,6 +41,7 @@ class ProductSearch(Described):
     queries: np.ndarray
     judged: csr_array
     data_card: DataCard
+    raters: tuple[csr_array, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self):
@@ -50,8 +52,9 @@ class ProductSearch(Described):
         for what, given in (("product", self.ids), ("query", self.queries)):
             for twice in pd.Series(given, dtype=object)[pd.Series(given, dtype=object).duplicated()][:1]:
                 raise DataError(f"{self.name} has the {what} {twice!r} twice; keep one.")
-        if self.judged.shape != (len(self.queries), len(self)):
-            raise DataError(f"The grades of {self.name} are {self.judged.shape}, not {(len(self.queries), len(self))}.")
+        for grades in (self.judged, *self.raters):
+            if grades.shape != (len(self.queries), len(self)):
+                raise DataError(f"Grades of {self.name} are {grades.shape}, not {(len(self.queries), len(self))}.")
 
     def __len__(self) -> int:
         return len(self.titles)
@@ -59,6 +62,11 @@ class ProductSearch(Described):
     def __repr__(self) -> str:
         asked = f"{len(self.queries)} queries, {self.judged.nnz:,} grades"
         return f"ProductSearch({self.name}: {len(self):,} products, {asked})"
+
+    def asked(self, index: np.ndarray) -> ProductSearch:
+        """The same catalogue with some of the queries, by position."""
+        raters = tuple(grades[index] for grades in self.raters)
+        return replace(self, queries=self.queries[index], judged=self.judged[index], raters=raters)
 
     @property
     def texts(self) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import math
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -54,6 +55,17 @@ def test_products_queries_and_grades_are_read_as_written(tmp_path):
     assert more.queries.tolist() == ["a", "b"] and more.judged.nnz == 0
 
 
+def test_some_of_the_queries():
+    some = replace(box(), raters=(box().judged,)).asked(np.array([2, 0]))
+    assert some.queries.tolist() == ["zebra", "card"] and some.judged.toarray().tolist() == [
+        [0, 1, 0, 0, 0],
+        [4, 2, 1, 0, 0],
+    ]
+    assert (some.raters[0] != some.judged).nnz == 0 and len(some) == 5
+    with refuses("Grades of own search are (2, 5), not (3, 5)"):
+        replace(box(), raters=(some.judged,))
+
+
 def test_what_is_left_out_or_averaged_is_said():
     rows = pd.concat([grades(), pd.DataFrame({"query": ["card", "card"], "product": ["007", "99"], "rating": [2, 3]})])
     found = ProductSearch.from_frames(goods(), rows)
@@ -88,9 +100,12 @@ def test_parts_of_icecat_and_a_table_of_their_rows_are_one(tmp_path):
     assert catalog.digest_of_products(tmp_path / "0.zip") == catalog.digest_of_products(tmp_path / "first.parquet")
     assert catalog.digest_of_products(tmp_path / "0.zip") != catalog.digest_of_products(tmp_path / "1.zip")
     (tmp_path / "grades.csv").write_text("query,docid,rating\nthing,3,3\nthing,0,0\n", encoding="utf-8")
-    entry = data.catalog()["icecat"]
-    official = catalog.read_icecat(entry, [tmp_path / "0.zip", tmp_path / "1.zip", tmp_path / "grades.csv"])
-    other = catalog.read_icecat(entry, [tmp_path / "all.parquet", tmp_path / "grades.csv"])
+    agents = ",".join(f"agent_{i}_rating" for i in (1, 2, 3))
+    (tmp_path / "raters.csv").write_text(f"query,product_id,{agents}\nthing,3,3,2,0\n", encoding="utf-8")
+    entry, grades = data.catalog()["icecat"], [tmp_path / "grades.csv", tmp_path / "raters.csv"]
+    official = catalog.read_icecat(entry, [tmp_path / "0.zip", tmp_path / "1.zip", *grades])
+    other = catalog.read_icecat(entry, [tmp_path / "all.parquet", *grades])
+    assert [one.toarray()[0, 3] for one in official.raters] == [4, 3, 1]
     assert official.texts == other.texts and (official.judged != other.judged).nnz == 0
     assert official.judged.toarray().tolist() == [[1, 0, 0, 4, 0, 0]] and official.descriptions[3] == ""
     (tmp_path / "broken.zip").write_bytes(b"no archive")
