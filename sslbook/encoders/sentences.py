@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sslbook.encoders.tokens import mean_state
+from sslbook.encoders.tokens import filled_up, mean_state
 from sslbook.extras import package
 from sslbook.train import default_precision
 
@@ -50,11 +50,8 @@ class SentenceEncoder(nn.Module):
 
     def tokens(self, texts: Sequence[str]) -> np.ndarray:
         """Codes of texts, int32 (n, longest), -1 behind the end; what does not fit is cut off."""
-        codes = np.full((len(texts), self.longest), -1, dtype=np.int32)
         found = self.tokeniser(list(texts), truncation=True, max_length=self.longest)["input_ids"]
-        for row, tokens in zip(codes, found, strict=True):
-            row[: len(tokens)] = tokens
-        return codes
+        return filled_up(found, self.longest)
 
     @property
     def item_vectors(self) -> Tensor:

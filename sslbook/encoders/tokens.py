@@ -45,15 +45,20 @@ class Tokeniser:
 
     def __call__(self, texts: Sequence[str], longest: int = 48) -> np.ndarray:
         """Codes of texts, int32 (n, longest), -1 behind the end; what does not fit is cut off, and the end stays."""
-        codes = np.full((len(texts), longest), -1, dtype=np.int32)
-        for row, found in zip(codes, self.library.encode_batch(list(texts)), strict=True):
-            tokens = [self.start, *found.ids[: longest - 2], self.end]
-            row[: len(tokens)] = tokens
-        return codes
+        found = self.library.encode_batch(list(texts))
+        return filled_up([[self.start, *text.ids[: longest - 2], self.end] for text in found], longest)
 
     def words(self, codes: Sequence[int]) -> str:
         """The text behind codes, in lower case, without the signs before and behind it."""
         return self.library.decode([int(c) for c in codes if c > self.end]).strip()
+
+
+def filled_up(rows: Sequence[Sequence[int]], longest: int) -> np.ndarray:
+    """Codes of texts as one table, int32 (n, longest), -1 behind the end of each."""
+    table = np.full((len(rows), longest), -1, dtype=np.int32)
+    for of_table, row in zip(table, rows, strict=True):
+        of_table[: len(row)] = row
+    return table
 
 
 class TokenTransformer(ItemTransformer):

@@ -136,16 +136,13 @@ class Texts(Described):
         return f"{self.data_card._repr_html_()}<p>{html.escape(text)}</p>{self.counts().to_html()}"
 
     @classmethod
-    def from_csv(cls, path: Path | str, **columns: Any) -> Texts:
-        """Read a comma-separated table with a header, in UTF-8; parameters as for ``from_frame``."""
-        return cls.from_parquet(path, **columns)
-
-    @classmethod
-    def from_parquet(cls, path: Path | str, text: str = "text", label: str | None = "label", **columns: Any) -> Texts:
-        """Read a .parquet file; parameters as for ``from_frame``."""
+    def from_csv(cls, path: Path | str, text: str = "text", label: str | None = "label", **columns: Any) -> Texts:
+        """Read a comma-separated table in UTF-8 with a header, or a .parquet file; parameters as for ``from_frame``."""
         as_written = [text, label, columns.get("group"), columns.get("split")]
         table, stem = read_table(path, text=as_written), Path(path).stem
         return _assemble(table, text, label, **{"name": stem, "title": f"Table {Path(path).name}"} | columns)
+
+    from_parquet = from_csv
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, text: str = "text", label: str | None = "label", **columns: Any) -> Texts:
