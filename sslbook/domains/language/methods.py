@@ -9,7 +9,9 @@ import numpy as np
 from scipy.sparse import csr_array, hstack, issparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from sslbook.encoders.items import information_vectors
@@ -84,19 +86,49 @@ def averaged_words(
     ]
 
 
+def smoothed(pool: np.ndarray, *others: np.ndarray, neighbours: int = 5) -> list[np.ndarray]:
+    """Mean of each text's features and those of its nearest in an unlabelled pool, all of length one.
+
+    What one message puts in odd words its neighbours put in usual ones; no network is trained (Wu et al. 2019,
+    *Simplifying graph convolutional networks*, with one step on the graph of nearest neighbours).
+
+    Parameters
+    ----------
+    pool : float array (n, d)
+    neighbours : texts of each mean, itself among them.
+
+    Returns
+    -------
+    arrays (n, d) of the pool and of each of the others
+    """
+    pool, others = normalize(pool), [normalize(x) for x in others]
+    finder = NearestNeighbors(n_neighbors=neighbours, metric="cosine").fit(pool)
+    means = [pool[finder.kneighbors(pool, return_distance=False)].mean(axis=1)]
+    for x in others:  # these are not in the pool: one neighbour less
+        near = finder.kneighbors(x, neighbours - 1, return_distance=False)
+        means.append((x + pool[near].sum(axis=1)) / neighbours)
+    return means
+
+
 def text_probe_method(
     name: str, family: str, features: Sequence[tuple[Features, Features]], labels: np.ndarray, **settings: Any
 ) -> Method:
     """A linear probe on the features of texts, one (train, test) pair of arrays per seed; settings go to ``Method``.
 
     Every text's features get one length. They may be wide and sparse: a linear model of n texts sees no more than n
-    directions, and in these the answer is the same.
+    directions, and in these the answer is the same. One label of each class leaves nothing to cross-validate by: then
+    the penalty is the middle one, and ``cv_scores`` stays empty.
     """
     labels = checked_labels("training", labels)
     scaled = [tuple(LENGTH * normalize(part) for part in pair) for pair in features]
 
     def fit(index: np.ndarray, seed: int) -> Prediction:
         train, test = in_own_directions(scaled[seed][0][index], scaled[seed][1])
+        if np.bincount(labels[index]).max() == 1:
+            model = LogisticRegression(C=len(index) ** -0.5, max_iter=1000).fit(train, labels[index])
+            scores = np.zeros((len(test), labels.max() + 1))
+            scores[:, model.classes_] = model.predict_proba(test)
+            return Prediction(scores, scores.argmax(axis=1))
         return linear_probe(train, labels[index], test, int(labels.max()) + 1, seed, metrics=intent_metrics)
 
     return Method(name, family, fit, seeds=tuple(range(len(features))), **settings)
@@ -132,3 +164,15 @@ def out_of_scope_auc(inside: np.ndarray, outside: np.ndarray) -> float:
     """How often a text of a known intent gets a higher confidence than one of none; confidences (n,) and (m,)."""
     known = np.repeat([1, 0], [len(inside), len(outside)])
     return float(roc_auc_score(known, np.concatenate([inside, outside])))
+
+
+def caught(inside: np.ndarray, outside: np.ndarray, answered: float = 0.95) -> float:
+    """Share of the texts of no known intent that get a person, if so many of the known ones get an answer.
+
+    Parameters
+    ----------
+    inside, outside : confidences (n,) and (m,); a text is answered if its confidence reaches a threshold.
+    answered : share of the texts inside that shall be answered; it sets the threshold.
+    """
+    refused = int((1 - answered) * len(inside) + 1e-9)  # of the known ones, rounded down
+    return float(np.mean(outside < np.sort(inside)[refused]))

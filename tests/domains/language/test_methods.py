@@ -107,3 +107,33 @@ def test_probes_learn_and_chance_stays_chance():
 def test_out_of_scope_auc():
     assert methods.out_of_scope_auc(np.array([0.9, 0.8]), np.array([0.1, 0.2, 0.85])) == pytest.approx(5 / 6)
     assert methods.out_of_scope_auc(np.ones(3), np.ones(4)) == 0.5
+
+
+def test_smoothed_against_loops():
+    rng = np.random.default_rng(0)
+    pool, other = rng.normal(size=(30, 4)), rng.normal(size=(7, 4))
+    found = methods.smoothed(pool, other, neighbours=3)
+    pool, other = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (pool, other))
+    for row, mean in zip(pool, found[0], strict=True):
+        nearest = sorted(pool, key=lambda other_row: -(row @ other_row))[:3]
+        assert np.allclose(mean, np.mean(nearest, axis=0))
+    for row, mean in zip(other, found[1], strict=True):
+        nearest = sorted(pool, key=lambda other_row: -(row @ other_row))[:2]
+        assert np.allclose(mean, np.mean([row, *nearest], axis=0))
+
+
+def test_one_label_of_each_class_has_a_probe_without_cross_validation():
+    labels = np.arange(12) % 4
+    features = 3 * np.eye(6)[labels] + np.random.default_rng(0).normal(size=(12, 6)) / 4
+    method = methods.text_probe_method("probe", "classical", [(features, features)], labels)
+    said = method.fit(methods.draw_per_class(labels, 1, 0), 0)
+    assert (said.decisions == labels).mean() > 0.9 and not said.cv_scores
+    assert np.allclose(said.scores.sum(axis=1), 1)
+    assert method.fit(methods.draw_per_class(labels, 2, 0), 0).cv_scores["accuracy"] > 0.5
+
+
+def test_caught_against_a_count():
+    inside = np.arange(1, 101) / 100  # 95 of 100 shall be answered: the threshold is the sixth smallest
+    assert methods.caught(inside, np.array([0.0, 0.05, 0.055, 0.06, 0.5])) == pytest.approx(3 / 5)
+    assert methods.caught(inside, inside) == pytest.approx(0.05)
+    assert methods.caught(inside, np.zeros(4), answered=1.0) == 1.0
