@@ -74,6 +74,8 @@ class PairContrast(nn.Module):
         super().__init__()
         self.encoder, self.temperature = FirstOfPair(network), temperature
 
+    arrange = ItemObjective.arrange  # by the length of both texts
+
     def forward(self, pairs: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         a, b = (mean_state(self.encoder.network, text, generator) for text in pairs.chunk(2, dim=1))
         return a, b

@@ -187,6 +187,23 @@ def ndcg_of_search(scores: np.ndarray, search: ProductSearch, k: int = 10, unjud
     return found
 
 
+def recall_of_search(scores: np.ndarray, search: ProductSearch, k: int = 10) -> np.ndarray:
+    """Share of the products with a grade above 0 that stand among the first k, out of as many as k places can hold.
+
+    Parameters
+    ----------
+    scores : float array (q, n); of equal ones the first in the catalogue leads.
+
+    Returns
+    -------
+    float array (q,), NaN of a query without such a product
+    """
+    good = (search.judged > 1).toarray()
+    top = np.argsort(-np.asarray(scores), axis=1, kind="stable")[:, :k]
+    with np.errstate(invalid="ignore"):
+        return np.take_along_axis(good, top, axis=1).sum(axis=1) / np.minimum(good.sum(axis=1), k)
+
+
 def judged_share(scores: np.ndarray, search: ProductSearch, k: int = 10) -> np.ndarray:
     """Share of the first k products of each query that somebody has judged, float array (q,)."""
     top = np.argsort(-np.asarray(scores), axis=1, kind="stable")[:, :k]

@@ -128,7 +128,7 @@ def test_one_label_of_each_class_has_a_probe_without_cross_validation():
     method = methods.text_probe_method("probe", "classical", [(features, features)], labels)
     said = method.fit(methods.draw_per_class(labels, 1, 0), 0)
     assert (said.decisions == labels).mean() > 0.9 and not said.cv_scores
-    assert np.allclose(said.scores.sum(axis=1), 1)
+    assert said.scores.shape == (12, 0)
     assert method.fit(methods.draw_per_class(labels, 2, 0), 0).cv_scores["accuracy"] > 0.5
 
 

@@ -147,6 +147,14 @@ def test_a_perfect_order_scores_one_and_nothing_relevant_scores_nothing():
     assert search.judged_share(perfect, box(), 2).tolist() == [1, 1, 0.5]
 
 
+def test_recall_counts_what_fits():
+    scores = np.array([[5.0, 1, 4, 3, 2], [5, 4, 1, 2, 3], [1, 1, 1, 1, 1]])  # card: 007, NA; lamp: 007, 7
+    assert search.recall_of_search(scores, box(), 2)[:2].tolist() == [0.5, 0]
+    assert search.recall_of_search(scores, box(), 1)[:2].tolist() == [1, 0], "one place can hold one of two"
+    assert search.recall_of_search(scores, box(), 3)[:2].tolist() == [0.5, 0.5]
+    assert np.isnan(search.recall_of_search(scores, box())[2])
+
+
 def test_bm25_by_hand():
     pytest.importorskip("bm25s")
     texts, idf = ["red card reader", "blue card", "green table lamp"], math.log(1 + (3 - 2 + 0.5) / (2 + 0.5))
