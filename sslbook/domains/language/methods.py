@@ -47,8 +47,9 @@ def draw_per_class(labels: np.ndarray, per_class: int, draw: int) -> np.ndarray:
 
 def word_counts(pool: Sequence[str], *others: Sequence[str]) -> list[csr_array]:
     """TF-IDF of words, pairs of words and parts of words (three to five letters), weighed by the unlabelled pool."""
-    by_word = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2).fit(pool)
-    by_part = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2).fit(pool)
+    by_word = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, dtype=np.float32).fit(pool)
+    parts = {"analyzer": "char_wb", "ngram_range": (3, 5)}
+    by_part = TfidfVectorizer(**parts, sublinear_tf=True, min_df=2, dtype=np.float32).fit(pool)
     return [csr_array(hstack([v.transform(texts) for v in (by_word, by_part)])) for texts in (pool, *others)]
 
 
@@ -157,6 +158,7 @@ def in_own_directions(train: Features, test: Features) -> tuple[np.ndarray, np.n
     """
     if not issparse(train) and train.shape[1] <= len(train):
         return np.asarray(train, np.float32), np.asarray(test, np.float32)
+    train, test = train.astype(np.float64), test.astype(np.float64)
     inner = train @ train.T
     value, axes = np.linalg.eigh(inner.toarray() if issparse(inner) else inner)
     kept = value > 1e-6 * value.max()
