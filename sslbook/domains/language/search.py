@@ -204,27 +204,67 @@ def recall_of_search(scores: np.ndarray, search: ProductSearch, k: int = 10) -> 
         return np.take_along_axis(good, top, axis=1).sum(axis=1) / np.minimum(good.sum(axis=1), k)
 
 
+def share_of_perfect(
+    scores: np.ndarray, search: ProductSearch, k: int = 10, unjudged: float = 0.0, best: float = 3.0
+) -> np.ndarray:
+    """Gain of the first k products, each over log2(1 + place), as a share of that of k products of the best grade.
+
+    What it is divided by does not depend on who was judged, as it does in NDCG: with the lowest and the highest grade
+    for the unjudged products it bounds what a complete judgement would give.
+
+    Parameters
+    ----------
+    scores : float array (q, n); of equal ones the first in the catalogue leads.
+    unjudged : grade of products that nobody has judged.
+
+    Returns
+    -------
+    float array (q,)
+    """
+    top = np.argsort(-np.asarray(scores), axis=1, kind="stable")[:, :k]
+    grade = np.take_along_axis(search.judged.toarray(), top, axis=1) - 1
+    weight = 1 / np.log2(2 + np.arange(top.shape[1]))
+    return (2 ** np.where(grade < 0, unjudged, grade) - 1) @ weight / ((2**best - 1) * weight.sum())
+
+
 def judged_share(scores: np.ndarray, search: ProductSearch, k: int = 10) -> np.ndarray:
     """Share of the first k products of each query that somebody has judged, float array (q,)."""
     top = np.argsort(-np.asarray(scores), axis=1, kind="stable")[:, :k]
     return np.take_along_axis((search.judged > 0).toarray(), top, axis=1).mean(axis=1)
 
 
-def bm25(texts: Sequence[str], queries: Sequence[str], k1: float = 1.5, b: float = 0.75) -> np.ndarray:
-    """Score each text for each query by Okapi BM25 (Robertson and Zaragoza 2009), float32 (q, n).
+class BM25:
+    """Okapi BM25 (Robertson and Zaragoza 2009) of texts, by the stems of their words.
 
-    Words are of two characters or more, in lower case; common English ones do not count.
+    Words are of two characters or more, in lower case, without their endings (Porter's stemmer for English, so that
+    *printers* finds a *printer*); common English ones do not count.
 
     Parameters
     ----------
+    texts : what is looked for, n of them.
     k1 : how much a second mention of a word still counts.
     b : how much a long text must mention a word more often: 0 not at all.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the packages are not installed.
     """
-    library = package("bm25s", "language")
-    index = library.BM25(k1=k1, b=b, method="lucene")
-    index.index(library.tokenize(list(texts), show_progress=False), show_progress=False)
-    words = library.tokenize(list(queries), return_ids=False, show_progress=False)
-    return np.stack([index.get_scores(query) if query else np.zeros(len(texts), np.float32) for query in words])
+
+    def __init__(self, texts: Sequence[str], k1: float = 1.5, b: float = 0.75):
+        self.library, self.count = package("bm25s", "language"), len(texts)
+        self.stemmer = package("Stemmer", "language").Stemmer("english")
+        self.index = self.library.BM25(k1=k1, b=b, method="lucene")
+        self.index.index(self._words(texts), show_progress=False)
+
+    def __call__(self, queries: Sequence[str]) -> np.ndarray:
+        """Score each text for each query, float32 (q, n); 0 where no word is shared."""
+        words = self._words(queries, return_ids=False)
+        empty = np.zeros(self.count, np.float32)
+        return np.stack([self.index.get_scores(query) if query else empty for query in words])
+
+    def _words(self, texts: Sequence[str], **more: bool) -> object:
+        return self.library.tokenize(list(texts), stemmer=self.stemmer, show_progress=False, **more)
 
 
 def fused(scores: Sequence[np.ndarray], weights: Sequence[float] | None = None, k: float = 60.0) -> np.ndarray:

@@ -147,6 +147,21 @@ def test_a_perfect_order_scores_one_and_nothing_relevant_scores_nothing():
     assert search.judged_share(perfect, box(), 2).tolist() == [1, 1, 0.5]
 
 
+def test_bounds_hold_whatever_the_unjudged_are():
+    rng, scores = np.random.default_rng(0), np.random.default_rng(1).random((3, 5))
+    low, high = (search.share_of_perfect(scores, box(), 3, grade) for grade in (0.0, 3.0))
+    for _ in range(20):
+        grade = box().judged.toarray() - 1
+        grade = np.where(grade < 0, rng.integers(0, 4, grade.shape), grade)
+        for i, row in enumerate(scores):
+            order = sorted(range(5), key=lambda j, row=row: -row[j])[:3]
+            gain = sum((2 ** grade[i, j] - 1) / math.log2(2 + place) for place, j in enumerate(order))
+            share = gain / (7 * sum(1 / math.log2(2 + place) for place in range(3)))
+            assert low[i] - 1e-9 <= share <= high[i] + 1e-9
+    perfect = search.share_of_perfect(box().judged.toarray(), box(), 2)[0]
+    assert (low < high).any() and perfect == pytest.approx((7 + 1 / math.log2(3)) / (7 + 7 / math.log2(3)))
+
+
 def test_recall_counts_what_fits():
     scores = np.array([[5.0, 1, 4, 3, 2], [5, 4, 1, 2, 3], [1, 1, 1, 1, 1]])  # card: 007, NA; lamp: 007, 7
     assert search.recall_of_search(scores, box(), 2)[:2].tolist() == [0.5, 0]
@@ -157,11 +172,14 @@ def test_recall_counts_what_fits():
 
 def test_bm25_by_hand():
     pytest.importorskip("bm25s")
+    pytest.importorskip("Stemmer")
     texts, idf = ["red card reader", "blue card", "green table lamp"], math.log(1 + (3 - 2 + 0.5) / (2 + 0.5))
-    found = search.bm25(texts, ["card zebra", "zebra", "the"])
+    index = search.BM25(texts)
+    found = index(["card zebra", "zebra", "the"])
     by_hand = [idf / (1 + 1.5 * (1 - 0.75 + 0.75 * length / (8 / 3))) for length in (3, 2)]
     assert found[0].tolist() == pytest.approx([*by_hand, 0], rel=1e-5)
     assert found[1].tolist() == found[2].tolist() == [0, 0, 0]
+    assert index(["Cards"]).tolist() == index(["card"]).tolist(), "a plural finds the singular"
 
 
 def test_fusion_by_hand():
