@@ -156,7 +156,7 @@ class ItemTransformer(nn.Module):
         return states[torch.arange(len(histories), device=histories.device), count.clamp(min=1) - 1]
 
 
-def encode_histories(encoder: ItemTransformer, histories: np.ndarray, batch_size: int = 512) -> np.ndarray:
+def encode_histories(encoder: ItemTransformer, histories: np.ndarray, batch_size: int = 128) -> np.ndarray:
     """Frozen features of histories, as ``encode``; those of one length together, so that little is padding."""
     by_length = np.argsort((histories >= 0).sum(axis=1), kind="stable")
     features = np.empty((len(histories), encoder.out_features), np.float32)
