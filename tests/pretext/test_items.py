@@ -181,6 +181,15 @@ def test_a_masked_item_is_never_visible_and_every_history_asks(mask_share, last_
             assert torch.equal(hidden, histories >= 0)
 
 
+def test_signs_are_never_hidden_and_every_text_asks():
+    objective = new_objective(MaskedItem, mask_share=0.3, last_share=0.0, signs=2)
+    for seed in range(20):
+        histories = some_histories(seed=seed)
+        targets = objective.examples(histories, generator(seed))[1]
+        assert not ((targets >= 0) & (histories < 2)).any()
+        assert ((targets >= 0).any(dim=1) == (histories >= 2).any(dim=1)).all()
+
+
 def test_what_is_hidden_changes_no_state():
     objective, histories = new_objective(MaskedItem, mask_share=0.4), some_histories()
     read, targets = objective.examples(histories, generator())

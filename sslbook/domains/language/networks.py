@@ -89,7 +89,7 @@ def tuned_probe(
 ) -> Prediction:
     """Train a copy of an encoder on pairs of the given labels, then a linear probe on its features.
 
-    The score inside the labels is of networks, one for each of three folds, that have not seen the held-out labels.
+    The score inside the labels is of networks, one for each fold, that have not seen the held-out labels.
     """
     classes = int(labels.max()) + 1
 
@@ -100,7 +100,7 @@ def tuned_probe(
 
     held = [
         (labels[left_out], fitted(codes[train], codes[left_out], labels[train]))
-        for train, left_out in inner_folds(labels, seed, folds=3)
+        for train, left_out in inner_folds(labels, seed)
     ]
     return decided(held, fitted(codes, test_codes, labels), intent_metrics)
 
