@@ -53,5 +53,5 @@ class TestSupportInbox(Chapter):
         records = self.own_records("own_accuracy", own, tmp_path)
         assert {(r["source"], r["dataset"]) for r in records} == {("real", "banking77_test")}
         scores = {r["name"].split("/")[1]: r["value"] for r in records}
-        assert {name.partition("@")[0] for name in scores} == {"word_counts", "minilm"}
+        assert {name.partition("@")[0] for name in scores} == {"word_counts", "minilm", "minilm_smoothed"}
         assert scores["minilm@5"] > scores["word_counts@5"] > 0.3
